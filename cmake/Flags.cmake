@@ -1,0 +1,29 @@
+# Warnings, sanitizers, hardening. Warnings are errors: there is no build in which they are not looked at.
+add_compile_options(-Wall -Wextra -Wpedantic -Werror -fno-strict-aliasing)
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+
+if(PGWEIR_SANITIZE)
+  add_compile_options(-fsanitize=${PGWEIR_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${PGWEIR_SANITIZE})
+  if(PGWEIR_SANITIZE MATCHES undefined)
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()
+
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+  add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  include(CheckPIESupported)
+  check_pie_supported()
+endif()
+
+# ccache and mold make a second build quick; neither is needed.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT PGWEIR_SANITIZE)
+  add_link_options(-fuse-ld=mold)
+endif()
