@@ -1,0 +1,122 @@
+// SCRAM-SHA-256 (RFC 5802, 7677) as PostgreSQL speaks it, without channel binding: the side that asks (ScramServer) and
+// the side that proves (ScramClient). Pure: bytes in, bytes out; who sends them, and when to give up, is login/'s part.
+// Promises: every byte of the peer is bounded before use, comparisons are constant time, keys are wiped. An Error's
+// message is for the log; the client is told kScramFailed (kScramWrongMechanism for a wrong mechanism), SQLSTATE 08P01.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "auth/secret.hpp"
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace pgweir::auth {
+
+inline constexpr char kScramMechanism[] = "SCRAM-SHA-256";
+inline constexpr char kScramFailed[] = "SASL authentication failed";
+inline constexpr char kScramWrongMechanism[] = "client selected an invalid SASL authentication mechanism";
+
+inline constexpr uint32_t kMaxScramIterations =
+    1'000'000;                                         // more is refused: it would burn a CPU for a peer's pleasure
+inline constexpr size_t kMaxScramMessage = 16 * 1024;  // bytes of any one message
+inline constexpr size_t kMaxScramNonce = 1024;         // bytes, each side's part
+inline constexpr size_t kMaxScramSalt = 1024;          // bytes, decoded
+inline constexpr size_t kScramSaltSize = 16;           // of the salts that we make
+
+// The verifier of a plain password. Costs `iterations` rounds of PBKDF2 (about 0.3 ms per 1000): callers cache the
+// result per user record, and run it off the loop where iterations exceed kScramIterationsOnLoop.
+// Error: iterations 0 or above kMaxScramIterations.
+Result<ScramVerifier> derive_scram_verifier(ByteView password, ByteView salt, uint32_t iterations);
+inline constexpr uint32_t kScramIterationsOnLoop = 16 * 1024;  // about 5 ms
+
+// A salt for `user`: stable during the process, unpredictable outside it. For users who do not exist, and for verifiers
+// made from plain secrets, so that the two look alike. `process_key`: 32 random bytes made at start.
+std::string scram_salt(ByteView process_key, ByteView user);
+
+// The mechanism name in a SASLInitialResponse. Error: message kScramWrongMechanism, fit for the client.
+Result<void> check_scram_mechanism(ByteView mechanism);
+
+class ScramServer {
+ public:
+  // A real exchange against a stored or derived verifier.
+  static ScramServer genuine(ScramVerifier verifier);
+
+  // An exchange that looks and costs the same, and always fails at its end: unknown users, empty or md5 secrets.
+  static ScramServer mock(ByteView user, ByteView process_key, uint32_t iterations);
+
+  // client-first-message in, server-first-message out. gs2 flags n and y; p, authzid and m= are refused; the user name
+  // is ignored (the startup packet's counts).
+  Result<std::string> first(ByteView client_first);
+
+  struct Success {
+    std::string server_final;  // for AuthenticationSASLFinal
+    ScramKeys keys;            // for pass-through
+  };
+  // client-final-message in. Call once, after a successful first().
+  Result<Success> final(ByteView client_final);
+
+  bool is_mock() const { return mock_; }
+  void set_nonce_for_test(std::string nonce) { own_nonce_ = std::move(nonce); }
+
+ private:
+  enum class Step { kFirst, kFinal, kOver };
+  ScramServer(ScramVerifier verifier, bool mock) : verifier_(std::move(verifier)), mock_(mock) {}
+
+  ScramVerifier verifier_;
+  bool mock_;
+  Step step_ = Step::kFirst;
+  char binding_flag_ = 'n';
+  std::string own_nonce_;          // empty: made by first()
+  std::string nonce_;              // the client's and ours
+  std::string client_first_bare_;  // both for the AuthMessage
+  std::string server_first_;
+};
+
+class ScramClient {
+ public:
+  static ScramClient with_password(ByteView password);  // prepared by saslprep() here
+  static ScramClient with_keys(ScramKeys keys);         // pass-through: no password anywhere
+
+  // The client-first-message. Error: no random bytes.
+  Result<std::string> first();
+
+  // Reads the server-first-message; cheap. Error: malformed, or beyond the bounds above.
+  Result<void> read_server_first(ByteView server_first);
+
+  // PBKDF2 rounds that final() is going to spend: above kScramIterationsOnLoop run it off the loop. 0 with keys.
+  uint32_t rounds() const;
+
+  // The client-final-message. After read_server_first().
+  Result<std::string> final();
+
+  // Checks the server's signature: only after this is the server known to know the secret. Error: "e=..." of the
+  // server (bounded, printable), malformed, or a wrong signature ("invalid server signature").
+  Result<void> verify(ByteView server_final);
+
+  // The keys of this login, after final(); to spare the PBKDF2 of the next login with the same salt and iterations.
+  const ScramKeys& keys() const { return keys_; }
+  void set_nonce_for_test(std::string nonce) { own_nonce_ = std::move(nonce); }
+
+ private:
+  enum class Step { kFirst, kServerFirst, kFinal, kVerify, kOver };
+  ScramClient() = default;
+
+  SecretBytes password_;
+  ScramKeys keys_;
+  bool has_keys_ = false;
+  Step step_ = Step::kFirst;
+  uint32_t iterations_ = 0;
+  std::string salt_;
+  std::string own_nonce_;  // empty: made by first()
+  std::string nonce_;
+  std::string client_first_bare_;
+  std::string server_first_;
+  std::string auth_message_;
+};
+
+// Does the list of an AuthenticationSASL message (names each closed by NUL, then an empty one) offer SCRAM-SHA-256?
+// Error, fit for the waiting clients: malformed or over-long list; none of the mechanisms supported.
+Result<void> choose_scram_mechanism(ByteView list);
+
+}  // namespace pgweir::auth
