@@ -1,0 +1,293 @@
+#include "pool/pool.hpp"
+
+#include <algorithm>
+
+namespace pgweir::pool {
+
+bool set_state(ClientEntry& client, ClientState to) {
+  if (!may_move(client.state_, to)) return false;
+  client.unlink();
+  client.state_ = to;
+  return true;
+}
+
+bool set_state(ServerEntry& server, ServerState to) {
+  if (!may_move(server.state_, to)) return false;
+  server.unlink();
+  server.state_ = to;
+  return true;
+}
+
+bool Pool::empty() const {
+  auto none = [](const auto& list) { return list.empty(); };
+  return std::all_of(std::begin(server_lists_), std::end(server_lists_), none) &&
+         std::all_of(std::begin(client_lists_), std::end(client_lists_), none);
+}
+
+// The worker's own line; others look at it only when they have nothing of their own. The sequentially consistent
+// store matters: "I wait" is written before looking for idle servers elsewhere, "I have an idle one" before looking
+// for waiters elsewhere, so one of the two always sees the other and no wake-up is lost.
+void Pool::publish_wait() {
+  const auto* first = clients(ClientState::kWaiting).front();
+  Micros oldest = first ? first->wait_start : kNever;
+  auto& line = shared_->published(worker_).oldest_wait;
+  if (line.load(std::memory_order_relaxed) == oldest) return;
+  line.store(oldest, shared_->workers > 1 ? std::memory_order_seq_cst : std::memory_order_relaxed);
+}
+
+void Pool::publish_idle() {
+  int idle = static_cast<int>(servers(ServerState::kIdle).size());
+  auto& line = shared_->published(worker_).idle;
+  if (line.load(std::memory_order_relaxed) == idle) return;
+  line.store(idle, shared_->workers > 1 ? std::memory_order_seq_cst : std::memory_order_relaxed);
+}
+
+bool Pool::move(ClientEntry& client, ClientState to) {
+  ClientState from = client.state_;
+  if (!may_move(from, to)) return false;
+  client.unlink();
+  client.state_ = to;
+  clients(to).push_back(client);
+  if (from == ClientState::kWaiting || to == ClientState::kWaiting) publish_wait();
+  return true;
+}
+
+bool Pool::move(ServerEntry& server, ServerState to) {
+  ServerState from = server.state_;
+  if (!may_move(from, to)) return false;
+  server.unlink();
+  server.state_ = to;
+  if (to == ServerState::kIdle) {
+    servers(to).push_front(server);
+  } else {
+    servers(to).push_back(server);
+  }
+  if (from == ServerState::kIdle || to == ServerState::kIdle) publish_idle();
+  return true;
+}
+
+void Pool::join(ClientEntry& client, ClientState state) {
+  client.pool = this;
+  client.state_ = state;
+  clients(state).push_back(client);
+}
+
+void Pool::join(ServerEntry& server, ServerState state) {
+  server.pool = this;
+  server.state_ = state;
+  servers(state).push_back(server);
+  if (state == ServerState::kIdle) publish_idle();
+}
+
+void Pool::leave(ClientEntry& client, ClientState to) {
+  ClientState from = client.state_;
+  client.unlink();
+  client.state_ = to;
+  client.pool = nullptr;
+  if (from == ClientState::kWaiting) publish_wait();
+}
+
+void Pool::leave(ServerEntry& server, ServerState to) {
+  ServerState from = server.state_;
+  server.unlink();
+  server.state_ = to;
+  server.pool = nullptr;
+  if (from == ServerState::kIdle) publish_idle();
+}
+
+Checkout Pool::checkout(ClientEntry& client, Micros now, bool paused, bool stopping) {
+  Checkout answer;
+  if (stopping) {
+    answer.verdict = Checkout::Verdict::kRefuse;
+    answer.refusal = Refusal::kShuttingDown;
+    return answer;
+  }
+  auto& idle = servers(ServerState::kIdle);
+  if (!paused && clients(ClientState::kWaiting).empty() && !idle.empty()) {
+    ServerEntry* server = rules_.round_robin ? idle.back() : idle.front();
+    if (move(client, ClientState::kActive) && move(*server, ServerState::kActive)) {
+      answer.verdict = Checkout::Verdict::kTake;
+      answer.server = server;
+      return answer;
+    }
+  }
+  if (!paused && shared_->in_trouble() && shared_->servers.used() <= shared_->logins.load()) {
+    answer.verdict = Checkout::Verdict::kRefuse;
+    answer.refusal = Refusal::kLoginFailing;
+    return answer;
+  }
+  client.wait_start = now;
+  move(client, ClientState::kWaiting);
+  return answer;
+}
+
+bool Pool::lifetime_over(const ServerEntry& server, Micros now) const {
+  if (rules_.server_lifetime <= 0) return true;
+  if (now - server.connected_at < rules_.server_lifetime) return false;
+  return now >= shared_->next_lifetime_kill.load(std::memory_order_relaxed);
+}
+
+// May this server be reused? Read from top to bottom; the first objection counts.
+std::optional<Unfit> Pool::unfit(const ServerEntry& server, const Condition& condition, Micros now, bool paused) const {
+  if (!condition.connected) return Unfit::kDisconnected;
+  if (!condition.in_sync) return Unfit::kNotInSync;
+  if (condition.in_transaction) return Unfit::kInTransaction;
+  if (server.generation != shared_->database->generation.load(std::memory_order_relaxed)) return Unfit::kObsolete;
+  if (shared_->database->removed.load(std::memory_order_relaxed)) return Unfit::kObsolete;
+  if (paused) return Unfit::kPaused;
+  if (lifetime_over(server, now)) return Unfit::kLifetime;
+  int most = shared_->servers.limit();
+  if (most > 0 && shared_->servers.used() > most + shared_->reserve.load(std::memory_order_relaxed))
+    return Unfit::kSurplus;
+  return std::nullopt;
+}
+
+Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros now, bool paused) {
+  Checkin answer;
+  server.last_activity = now;
+  if (auto objection = unfit(server, condition, now, paused)) {
+    answer.verdict = Checkin::Verdict::kClose;
+    answer.unfit = *objection;
+    return answer;
+  }
+  if (server.cancels > 0) {
+    if (server.state() != ServerState::kBeingCanceled) move(server, ServerState::kBeingCanceled);
+    answer.verdict = Checkin::Verdict::kHold;
+    return answer;
+  }
+  if (!rules_.reset_query.empty() && !condition.reset_done && server.dirty_session) {
+    move(server, ServerState::kTested);
+    answer.verdict = Checkin::Verdict::kReset;
+    return answer;
+  }
+  ClientEntry* mine = clients(ClientState::kWaiting).front();
+  if (mine || shared_->workers > 1) {
+    unsigned worker = 0;
+    Micros elsewhere = shared_->oldest_elsewhere(worker_, &worker);
+    bool older_elsewhere = elsewhere != kNever && (!mine || elsewhere + kQueueSlack < mine->wait_start);
+    if (older_elsewhere) {
+      leave(server, ServerState::kMoving);
+      answer.verdict = Checkin::Verdict::kSend;
+      answer.worker = worker;
+      return answer;
+    }
+  }
+  if (mine) {
+    move(*mine, ClientState::kActive);
+    move(server, ServerState::kActive);
+    answer.verdict = Checkin::Verdict::kGive;
+    answer.waiter = mine;
+    return answer;
+  }
+  bool check_first = rules_.checks && rules_.check_delay == 0 && rules_.reset_query.empty();
+  move(server, check_first ? ServerState::kUsed : ServerState::kIdle);
+  if (shared_->workers == 1 || check_first) return answer;
+  // Somebody elsewhere may have begun to wait between the look above and the publishing of this idle server.
+  unsigned worker = 0;
+  if (shared_->oldest_elsewhere(worker_, &worker) == kNever) return answer;
+  leave(server, ServerState::kMoving);
+  answer.verdict = Checkin::Verdict::kSend;
+  answer.worker = worker;
+  return answer;
+}
+
+Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell) {
+  Supply step;
+  size_t waiting = clients(ClientState::kWaiting).size();
+  size_t demand = waiting + (welcome_waiters > 0 && waiting == 0 ? 1 : 0);
+  if (demand == 0 || paused || shared_->database->removed.load(std::memory_order_relaxed)) return step;
+
+  auto& idle = servers(ServerState::kIdle);
+  auto& used = servers(ServerState::kUsed);
+  if (waiting > 0 && idle.empty() && !used.empty() && servers(ServerState::kTested).size() < waiting) {
+    step.step = Supply::Step::kCheck;
+    step.server = used.front();
+    move(*step.server, ServerState::kTested);
+    return step;
+  }
+  size_t logins = servers(ServerState::kLogin).size();
+  if (waiting > 0 && logins < demand) {
+    if (auto worker = shared_->idle_elsewhere(worker_)) {
+      step.step = Supply::Step::kAsk;
+      step.worker = *worker;
+      return step;
+    }
+  }
+  if (logins >= std::min(demand, kLoginsAtOnce)) return step;
+  if (auto trouble = shared_->trouble()) {
+    if (now < trouble->retry_at || shared_->logins.load() > 0) return step;
+  }
+  const auto* first = clients(ClientState::kWaiting).front();
+  bool reserve_open = first && rules_.reserve_timeout > 0 && now - first->wait_start > rules_.reserve_timeout;
+  int allowance = reserve_open ? shared_->reserve.load(std::memory_order_relaxed) : 0;
+  Limit refused = Limit::kNone;
+  step.slot = Slot::acquire(shared_, bell, allowance, &refused);
+  if (step.slot) {
+    step.step = Supply::Step::kLaunch;
+  } else if (refused == Limit::kDatabase || refused == Limit::kUser) {
+    step.step = Supply::Step::kEvict;
+    step.limit = refused;
+  }
+  return step;
+}
+
+void Pool::stop_waiting(ClientEntry& client, ClientState to) {
+  move(client, to);
+}
+
+ServerEntry* Pool::give_away() {
+  auto& idle = servers(ServerState::kIdle);
+  if (idle.empty() || !clients(ClientState::kWaiting).empty()) return nullptr;
+  ServerEntry* server = rules_.round_robin ? idle.back() : idle.front();
+  leave(*server, ServerState::kMoving);
+  return server;
+}
+
+void Pool::age_idle(Micros now) {
+  if (!rules_.checks || rules_.check_delay <= 0) return;
+  auto& idle = servers(ServerState::kIdle);
+  while (ServerEntry* server = idle.back()) {
+    if (now - server->last_activity < rules_.check_delay) return;
+    move(*server, ServerState::kUsed);
+  }
+}
+
+ServerEntry* Pool::next_to_close(Micros now, bool paused, Unfit* why) {
+  const Condition rested{.in_sync = true, .in_transaction = false, .connected = true, .reset_done = true};
+  int most = shared_->servers.limit();
+  int minimum = shared_->minimum.load(std::memory_order_relaxed);
+  for (ServerState state : {ServerState::kUsed, ServerState::kIdle}) {
+    auto& list = servers(state);
+    for (ServerEntry* server = list.back(); server;) {
+      ServerEntry* before = list.previous(*server);
+      bool idle_too_long = rules_.server_idle_timeout > 0 && now - server->last_activity > rules_.server_idle_timeout &&
+                           shared_->servers.used() > minimum;
+      if (auto objection = unfit(*server, rested, now, paused)) {
+        *why = *objection;
+        if (*objection == Unfit::kLifetime && rules_.server_lifetime > 0) {
+          Micros space = most > 0 ? rules_.server_lifetime / most : 0;
+          shared_->next_lifetime_kill.store(now + space, std::memory_order_relaxed);
+        }
+        return server;
+      }
+      if (idle_too_long) {
+        *why = Unfit::kIdleTooLong;
+        return server;
+      }
+      server = before;
+    }
+  }
+  return nullptr;
+}
+
+ServerEntry* Pool::eviction_candidate() const {
+  const auto& idle = servers(ServerState::kIdle);
+  const auto& used = servers(ServerState::kUsed);
+  const ServerEntry* oldest = nullptr;
+  if (clients(ClientState::kWaiting).empty()) oldest = used.front();
+  const ServerEntry* rested = idle.back();
+  if (!oldest || (rested && rested->last_activity < oldest->last_activity)) oldest = rested;
+  return const_cast<ServerEntry*>(oldest);
+}
+
+}  // namespace pgweir::pool

@@ -1,0 +1,299 @@
+#include "session/attach.hpp"
+
+#include <unistd.h>
+
+#include "base/text.hpp"
+#include "wire/builder.hpp"
+
+namespace pgweir::session {
+
+namespace {
+
+constexpr Micros kClosingPatience = 5 * kSecond;
+
+// What is said to a client before it is closed. Nothing in the middle of a message: it would be taken for its body.
+void say_goodbye(Hub& hub, Client& client, bool mid_message, std::string_view sqlstate, std::string_view text) {
+  hub.outbox.flush_end(client);
+  if (text.empty() || mid_message || client.stream.broken()) return;
+  std::string message;
+  wire::append_error(message, "FATAL", sqlstate, text);
+  client.stream.send(message);
+  // Bytes left unread would make the kernel send a reset, and the text could be lost to the client.
+  char discard[4096];
+  for (int reads = 0; reads < 16; ++reads) {
+    if (client.stream.read(discard, sizeof discard).status != net::IoStatus::kOk) return;
+  }
+}
+
+void log_close(Hub& hub, const std::string& prefix, const ReasonRow& row, std::string_view text, Micros connected_at) {
+  bool wanted = hub.snapshot->global.log_disconnections;
+  if (!wanted || !hub.log.wants(row.level)) return;
+  long age = static_cast<long>((hub.now() - connected_at) / kSecond);
+  hub.log.write(row.level, cat(prefix, "closing because: ", text, " (age=", age, "s)"),
+                {{"REASON", row.name}, {"SQLSTATE", row.sqlstate}});
+}
+
+bool in_sync(const Client* client, const Server& server) {
+  bool half_sent = client && client->body_left > 0 && !client->body_dropped;
+  return !half_sent && server.replies.all_answered() && server.body_left == 0 && !server.held;
+}
+
+Reason reason_of(pool::Unfit unfit) {
+  switch (unfit) {
+    case pool::Unfit::kDisconnected: return Reason::kServerLostIdle;
+    case pool::Unfit::kNotInSync: return Reason::kServerNotReady;
+    case pool::Unfit::kInTransaction: return Reason::kServerNotReady;
+    case pool::Unfit::kObsolete: return Reason::kServerObsolete;
+    case pool::Unfit::kPaused: return Reason::kPauseMode;
+    case pool::Unfit::kLifetime: return Reason::kServerLifetime;
+    case pool::Unfit::kSurplus: return Reason::kServerSurplus;
+    case pool::Unfit::kIdleTooLong: return Reason::kServerIdleTimeout;
+  }
+  return Reason::kServerNotReady;
+}
+
+// The client has gone or is about to; what becomes of the server it had?
+void part(Hub& hub, Client& client, Reason reason, Fate fate) {
+  Server* server = client.server;
+  if (!server) return;
+  bool half_sent = client.body_left > 0 && !client.body_dropped;
+  bool clean = in_sync(&client, *server);
+  client.server = nullptr;
+  server->client = nullptr;
+  server->retry.reset();
+  if (fate == Fate::kClose || client.replication != Replication::kNone) {
+    close_server(hub, *server, reason);
+    return;
+  }
+  if (clean && server->transaction == 'I') {
+    returned(hub, *server, false);
+    return;
+  }
+  bool hopeless = half_sent || server->stream.broken() || !server->stream.open();
+  if (hopeless || hub.snapshot->global.client_cleanup_timeout <= 0) {
+    close_server(hub, *server, Reason::kServerNotReady);
+    return;
+  }
+  if (!server->local_pool->move(*server, pool::ServerState::kTested))
+    return impossible(hub, nullptr, server, "clean-up");
+  server->errand = Errand::kCleanUp;
+  resume(hub, *server);
+}
+
+}  // namespace
+
+void resume(Hub& hub, Client& client) {
+  if (!static_cast<Hook<ReadyTag>&>(client).linked()) hub.ready_clients.push_back(client);
+}
+
+void resume(Hub& hub, Server& server) {
+  if (!static_cast<Hook<ReadyTag>&>(server).linked()) hub.ready_servers.push_back(server);
+}
+
+Attached attach(Hub& hub, Client& client) {
+  LocalPool& pool = *client.local_pool;
+  bool stopping = hub.books.stopping() == pool::Stopping::kWaitForServers;
+  pool::Checkout answer = pool.checkout(client, hub.now(), hub.paused(pool), stopping);
+  if (answer.verdict == pool::Checkout::Verdict::kTake) {
+    auto& server = static_cast<Server&>(*answer.server);
+    link(hub, client, server);
+    return server.held_until_proven ? Attached::kProve : Attached::kNow;
+  }
+  if (answer.verdict == pool::Checkout::Verdict::kWait) {
+    if (client.query_start == 0) client.query_start = hub.now();
+    feed(hub, pool);
+    return client.state() == pool::ClientState::kGone ? Attached::kClosed : Attached::kWait;
+  }
+  if (answer.refusal == pool::Refusal::kShuttingDown) {
+    close_client(hub, client, Reason::kServerShuttingDown);
+    return Attached::kClosed;
+  }
+  auto trouble = pool.shared().trouble();
+  std::string reason = trouble ? trouble->reason : "connect failed";
+  close_client(hub, client, Reason::kLoginFailing,
+               cat("server login has been failing, cached error: ", reason, " (server_login_retry)"),
+               trouble && trouble->from_server ? trouble->sqlstate : "");
+  return Attached::kClosed;
+}
+
+void link(Hub& hub, Client& client, Server& server) {
+  Micros now = hub.now();
+  client.server = &server;
+  server.client = &client;
+  server.attached_at = now;
+  server.dirty_session = true;
+  server.held_until_proven = false;
+  Counters& counters = server.local_pool->counters;
+  ++counters.server_assignments;
+  if (client.wait_start > 0) {
+    counters.wait_time += static_cast<uint64_t>(now - client.wait_start);
+    client.wait_start = 0;
+  }
+  if (client.xact_start == 0) client.xact_start = now;
+  std::string sets = track::replay(client.parameters, server.parameters);
+  if (sets.empty()) return;
+  std::string message;
+  wire::append_query(message, sets);
+  hub.outbox.add_copy(server, message);
+  server.replies.expect(track::Kind::kQuery, track::Action::kHide);
+  server.unnamed = 0;  // a simple query destroys the unnamed statement
+  server.hidden_set = true;
+  server.set_error.clear();
+  server.held_until_proven = client.parameters_unproven;
+}
+
+void release(Hub& hub, Server& server) {
+  Client* client = server.client;
+  server.client = nullptr;
+  server.retry.reset();
+  if (client) {
+    client->server = nullptr;
+    client->xact_start = 0;
+    if (!client->local_pool->move(*client, pool::ClientState::kIdle))
+      return impossible(hub, client, &server, "release");
+    if (!client->held && client->stream.maybe_readable()) resume(hub, *client);
+    if (client->held) resume(hub, *client);
+  }
+  returned(hub, server, false);
+}
+
+void returned(Hub& hub, Server& server, bool reset_done) {
+  LocalPool& pool = *server.local_pool;
+  const pool::Condition condition{.in_sync = in_sync(nullptr, server),
+                                  .in_transaction = server.transaction != 'I',
+                                  .connected = server.stream.open() && !server.stream.broken(),
+                                  .reset_done = reset_done};
+  if (reset_done) server.dirty_session = false;
+  pool::Checkin answer = pool.checkin(server, condition, hub.now(), hub.paused(pool));
+  using Verdict = pool::Checkin::Verdict;
+  switch (answer.verdict) {
+    case Verdict::kIdle:
+    case Verdict::kHold: server.stream.set_handler(&hub.server_handler(), &server); return;
+    case Verdict::kGive: {
+      auto& waiter = static_cast<Client&>(*answer.waiter);
+      server.stream.set_handler(&hub.server_handler(), &server);
+      link(hub, waiter, server);
+      if (!server.held_until_proven) resume(hub, waiter);
+      return;
+    }
+    case Verdict::kSend:
+      server.errand = Errand::kMove;
+      server.moving_to = static_cast<uint16_t>(answer.worker);
+      resume(hub, server);
+      return;
+    case Verdict::kReset:
+      server.errand = Errand::kReset;
+      resume(hub, server);
+      return;
+    case Verdict::kClose: close_server(hub, server, reason_of(answer.unfit)); return;
+  }
+}
+
+void feed(Hub& hub, LocalPool& pool) {
+  for (;;) {
+    pool::Supply step = pool.supply(pool.welcome_waiters, hub.now(), hub.paused(pool), hub.bell());
+    using Step = pool::Supply::Step;
+    switch (step.step) {
+      case Step::kNothing: return;
+      case Step::kCheck: {
+        auto& server = static_cast<Server&>(*step.server);
+        server.errand = Errand::kCheck;
+        resume(hub, server);
+        break;
+      }
+      case Step::kLaunch: hub.launch(pool, std::move(step.slot)); break;
+      case Step::kAsk: hub.ask_for_server(step.worker, pool.shared()); return;
+      case Step::kEvict: hub.evict_for(pool, step.limit); return;
+    }
+  }
+}
+
+void close_client(Hub& hub, Client& client, Reason reason, std::string_view text, std::string_view sqlstate) {
+  if (client.state() == pool::ClientState::kGone) return;
+  const ReasonRow& row = row_of(reason);
+  std::string_view told = !text.empty() && !row.client_text.empty() ? text : row.client_text;
+  std::string_view code = sqlstate.empty() ? row.sqlstate : sqlstate;
+  Server* server = client.server;
+  bool mid_message = server && server->body_left > 0 && !server->body_dropped;
+  say_goodbye(hub, client, mid_message, code, told);
+  std::string prefix = log_prefix(client);
+  if (!told.empty() && hub.snapshot->global.log_pooler_errors) {
+    hub.log.write(Level::kWarning, cat(prefix, "pooler error: ", told), {{"SQLSTATE", code}});
+  }
+  log_close(hub, prefix, row, text.empty() ? row.log_text : text, client.connected_at);
+  ++hub.tally.closes[static_cast<size_t>(reason)];
+
+  part(hub, client, reason, row.fate);
+  if (client.pool) {
+    client.pool->leave(client, pool::ClientState::kGone);
+  } else {
+    set_state(client, pool::ClientState::kGone);
+  }
+  hub.forget_cancel_key(client);
+  hub.outbox.forget(client);
+  static_cast<Hook<ReadyTag>&>(client).unlink();
+  client.seat.give_back();
+  client.stream.close();
+  hub.dead_clients.push_back(hub.clients.remove(client));
+}
+
+void close_server(Hub& hub, Server& server, Reason reason, std::string_view detail) {
+  using pool::ServerState;
+  if (server.state() == ServerState::kGone || server.state() == ServerState::kClosing) return;
+  const ReasonRow& row = row_of(reason);
+  log_close(hub, log_prefix(server), row, detail.empty() ? std::string(row.log_text) : cat(row.log_text, ": ", detail),
+            server.connected_at);
+  ++hub.tally.closes[static_cast<size_t>(reason)];
+  bool half_sent = false;
+  if (Client* client = server.client) {
+    half_sent = client->body_left > 0 && !client->body_dropped;
+    bool mid_message = server.body_left > 0 && !server.body_dropped;
+    server.client = nullptr;
+    client->server = nullptr;
+    if (mid_message) {
+      hub.outbox.flush_end(*client);
+      close_client(hub, *client, Reason::kServerFatal);
+    } else {
+      close_client(hub, *client, reason, detail);
+    }
+  }
+  hub.outbox.forget(server);
+  server.errand = Errand::kNone;
+  static_cast<Hook<ReadyTag>&>(server).unlink();
+  bool alive = server.stream.open() && !server.stream.broken() && !server.stream.connecting();
+  if (!alive || reason == Reason::kServerLost || reason == Reason::kServerLostIdle ||
+      !server.local_pool->move(server, ServerState::kClosing)) {
+    bury(hub, server);
+    return;
+  }
+  if (!half_sent) server.stream.send(ByteView("X\0\0\0\4", 5));
+  server.stream.shutdown_write();
+  server.closing_deadline = hub.now() + kClosingPatience;
+  server.stream.set_handler(&hub.closing_handler(), &server);
+  server.errand = Errand::kRead;  // the end may have come already
+  resume(hub, server);
+}
+
+void bury(Hub& hub, Server& server) {
+  if (server.state() == pool::ServerState::kGone) return;
+  server.local_pool->leave(server, pool::ServerState::kGone);
+  hub.outbox.forget(server);
+  static_cast<Hook<ReadyTag>&>(server).unlink();
+  server.stream.close();
+  server.slot.give_back();
+  hub.dead_servers.push_back(hub.servers.remove(server));
+}
+
+void impossible(Hub& hub, Client* client, Server* server, std::string_view what) {
+  ++hub.tally.impossible;
+  std::string prefix = client ? log_prefix(*client) : server ? log_prefix(*server) : std::string();
+  hub.log.write(Level::kError, cat(prefix, "impossible state: ", what, ", closing this pair of connections"));
+  if (server) close_server(hub, *server, Reason::kImpossibleState, what);
+  if (client) close_client(hub, *client, Reason::kImpossibleState);
+}
+
+namespace {
+std::string place_of(const Address& address, int unix_port);
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,54 @@
+// The life of the link between a client and a server: attach, release, close. Promises: nothing is freed here (the
+// graveyard is emptied after the batch) and no other connection is resumed (it goes to the ready list); a server goes
+// back to the pool only when every answer it owed has come.
+#pragma once
+
+#include <string_view>
+
+#include "session/hub.hpp"
+
+namespace pgweir::session {
+
+// `client` (idle) has a request that needs a server.
+enum class Attached : uint8_t {
+  kNow,     // client.server is set; its SETs, if any, are queued in front
+  kProve,   // attached, but its request must wait until the server has accepted its parameters
+  kWait,    // in the queue; hold the request and do not read the client
+  kClosed,  // refused: the client is gone
+};
+Attached attach(Hub& hub, Client& client);
+
+// Links a client and a server that the books have made active; queues the SETs that bring the server's parameters to
+// the client's.
+void link(Hub& hub, Client& client, Server& server);
+
+// The server has answered everything and its client's transaction is over (transaction and statement mode), or its
+// client has left it in that state. The client, if any, becomes idle.
+void release(Hub& hub, Server& server);
+
+// A server without a client is ready for work: logged in, reset, checked, cleaned up, or arrived from another worker.
+// `reset_done`: it need not be reset again.
+void returned(Hub& hub, Server& server, bool reset_done);
+
+// Servers for those who wait in this pool, as far as limits allow. Cheap when nobody waits.
+void feed(Hub& hub, LocalPool& pool);
+
+// Closes a client. `text` replaces the row's text for the client and in the log, `sqlstate` its SQLSTATE. What was
+// attached goes the way of the row: released, cleaned up, or closed. No effect on a client that is gone.
+void close_client(Hub& hub, Client& client, Reason reason, std::string_view text = {}, std::string_view sqlstate = {});
+
+// Closes a server: Terminate, then its slot is kept until PostgreSQL has closed its side (so that pg_stat_activity
+// never shows more than the limit). An attached client is told the row's text and closed. `detail` is for the log.
+void close_server(Hub& hub, Server& server, Reason reason, std::string_view detail = {});
+
+// The end of the stream has come, or cannot come any more: the slot is given back, the object goes to the graveyard.
+void bury(Hub& hub, Server& server);
+
+// An impossible state: logs it, counts it, closes that pair.
+void impossible(Hub& hub, Client* client, Server* server, std::string_view what);
+
+// Puts them on the ready list.
+void resume(Hub& hub, Client& client);
+void resume(Hub& hub, Server& server);
+
+}  // namespace pgweir::session

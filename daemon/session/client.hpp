@@ -1,0 +1,71 @@
+// A client connection: pool entry + what is known of it + its stream. Plain data beside the stream, so that it can be
+// written down for a restart (DESIGN, section 7). Owned by its worker's registry; never moves in memory.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "base/list.hpp"
+#include "net/task.hpp"
+#include "pool/entry.hpp"
+#include "session/outbox.hpp"
+#include "session/reasons.hpp"
+#include "track/parameters.hpp"
+#include "track/statements.hpp"
+
+namespace pgweir::session {
+
+class Server;
+class LocalPool;
+
+struct ReadyTag {};
+struct KeyTag {};
+
+// Cancel keys are drawn by us, never the server's: 4 bytes of "process id" and a secret of 4 (3.0) or 32 (3.2) bytes.
+struct CancelKey {
+  uint32_t pid = 0;
+  uint8_t size = 0;
+  std::array<char, 32> secret{};
+  ByteView view() const { return {secret.data(), size}; }
+};
+
+enum class Replication : uint8_t { kNone, kPhysical, kLogical };
+
+// What only some clients need, kept apart so that an idle client stays small.
+struct ClientExtras {
+  std::string unnamed_query;  // body of its last unnamed Parse (name stripped), to be given to another server
+  Micros notified_wait = 0;   // wait_start of the wait that query_wait_notify has told it of
+};
+
+class Client final : public pool::ClientEntry, public End, public Hook<ReadyTag> {
+ public:
+  Server* server = nullptr;  // attached; null unless active
+  pool::ClientSeat seat;
+  std::shared_ptr<pool::SharedDatabase> database;
+  std::shared_ptr<pool::SharedUser> user;  // who logged in
+  LocalPool* local_pool = nullptr;
+  track::ParameterSet parameters;
+  track::ClientStatements statements;
+  std::unique_ptr<ClientExtras> extras;
+  CancelKey cancel_key;
+  std::unique_ptr<net::Spawned> flow;  // its login (or console); null once the relay has it
+  uint64_t unnamed = 0;                // number of its current unnamed statement; 0: none
+  uint32_t registry_index = 0;
+  uint16_t protocol_minor = 0;  // 3.x
+  Replication replication = Replication::kNone;
+  char console_rights = 0;           // 'a' admin, 's' stats, 0 not a console client
+  bool parameters_unproven = false;  // holds startup parameters that no server has accepted yet
+  bool skip_until_sync = false;  // an error made here in a batch: messages are dropped until Sync, as PostgreSQL does
+
+  Micros query_start = 0;  // of the request it waits for or that runs; 0: none
+  Micros xact_start = 0;   // of the open transaction; 0: none
+  Micros login_deadline = kNever;
+
+  ClientExtras& more() {
+    if (!extras) extras = std::make_unique<ClientExtras>();
+    return *extras;
+  }
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,19 @@
+// One worker's part of a pool, with what sockets need beside the books: the gate of logins that wait for a welcome,
+// the counters.
+#pragma once
+
+#include "net/wait.hpp"
+#include "pool/pool.hpp"
+#include "session/counters.hpp"
+
+namespace pgweir::session {
+
+class LocalPool final : public pool::Pool {
+ public:
+  using pool::Pool::Pool;
+  net::Gate welcome_gate;      // opened when the shared pool got a welcome, or a login failed for good
+  size_t welcome_waiters = 0;  // logins waiting at that gate
+  Counters counters;
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,57 @@
+// A server connection: pool entry + what it owes and knows + its stream. Owned by its worker's registry; handed to
+// another worker whole. Its ReplyQueue says at any time which answers are still owed.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/list.hpp"
+#include "net/task.hpp"
+#include "pool/entry.hpp"
+#include "session/client.hpp"
+#include "session/outbox.hpp"
+#include "track/parameters.hpp"
+#include "track/reply_queue.hpp"
+#include "track/statements.hpp"
+
+namespace pgweir::session {
+
+// A copy of the batch in flight, kept while it may have to be sent again ("cached plan must not change result type").
+struct RetryCopy {
+  std::string messages;   // as sent: Bind ... Sync
+  std::string statement;  // server name of the statement they bind
+  enum class Phase : uint8_t { kArmed, kFailed, kRetried } phase = Phase::kArmed;
+};
+
+// What the worker does with a server of its ready list, after the batch.
+enum class Errand : uint8_t { kNone, kRead, kReset, kCheck, kCleanUp, kMove };
+
+class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag> {
+ public:
+  Client* client = nullptr;  // attached; null unless active
+  LocalPool* local_pool = nullptr;
+  track::ReplyQueue replies;
+  track::ParameterSet parameters;
+  track::ServerStatements statements;
+  std::unique_ptr<RetryCopy> retry;
+  std::unique_ptr<net::Spawned> flow;  // its login, reset, check or clean-up; null when the relay has it
+  uint64_t unnamed = 0;                // number of the unnamed statement it holds (Client::unnamed); 0: unknown
+  uint32_t backend_pid = 0;
+  std::string cancel_secret;
+  std::string last_error;  // its last FATAL, for "server conn crashed?"
+  std::string last_sqlstate;
+  uint32_t registry_index = 0;
+  size_t host = 0;  // index into its database's host list
+  Errand errand = Errand::kNone;
+  uint16_t moving_to = 0;          // the worker, with Errand::kMove
+  char transaction = 'I';          // of its last ReadyForQuery
+  bool parameter_news = false;     // it has reported a parameter since the last attach
+  bool hidden_set = false;         // the SETs of an attach are in flight: their answers must not fail
+  bool held_until_proven = false;  // ... and the client's request waits for them
+  std::string set_error;           // what it said to them
+  Micros attached_at = 0;
+  Micros closing_deadline = kNever;
+  Micros answered_at = 0;  // last ReadyForQuery
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,58 @@
+// The Director: the main thread's loop. It owns books, workers, listeners and reload, runs console jobs over all
+// workers and merges their rows. Promises: a reload is all or nothing; workers are told by mail, never touched.
+// Does not: see a query, parse a command line, know signals or systemd (service/ calls in, and is called by Hooks).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "net/loop.hpp"
+#include "pool/shared.hpp"
+
+namespace pgweir::workers {
+
+// How service/ hears of what concerns the process. Called on the Director's loop.
+struct Hooks {
+  // New settings hold (after a reload or SET): log sinks, verbosity, syslog.
+  std::function<void(const pool::SnapshotPtr&)> settings_changed;
+  std::function<void()> reloading;                      // sd_notify RELOADING=1
+  std::function<void()> ready;                          // sd_notify READY=1: started, or reload ended
+  std::function<void()> stopping;                       // sd_notify STOPPING=1
+  std::function<void(const std::string& line)> status;  // STATUS= text, once a stats_period ("stats: ...")
+  std::function<void()> alive;                          // all workers answered within half the watchdog interval
+};
+
+struct DirectorOptions {
+  pool::SnapshotPtr snapshot;
+  std::string config_path;
+  Micros watchdog = 0;       // WATCHDOG_USEC; 0: none
+  std::string version_text;  // SHOW VERSION: "PgBouncer 1.25.2 (pgweir 0.1.0)"
+};
+
+enum class ShutdownKind : uint8_t { kImmediate, kWaitForServers, kWaitForClients };
+
+class Director {
+ public:
+  static Result<std::unique_ptr<Director>> create(DirectorOptions options, Logger& log, Hooks hooks);
+  virtual ~Director() = default;
+
+  virtual net::Loop& loop() = 0;
+  // Opens the listeners of the snapshot, or takes over those that the service manager passed. Logs each
+  // ("listening on ADDR:PORT"); error texts as in compat/config_file.md, "Listening".
+  virtual Result<void> listen(const std::vector<int>& passed) = 0;
+  // Starts the worker threads and runs until a shutdown has ended. Returns the exit code.
+  virtual int run() = 0;
+
+  // The rest is called on the loop (signal handlers of service/, console jobs).
+  virtual Result<void> reload() = 0;
+  virtual void pause_all() = 0;   // SIGUSR1
+  virtual void resume_all() = 0;  // SIGUSR2
+  virtual void shutdown(ShutdownKind kind, const std::string& why) = 0;
+  virtual bool stopping() const = 0;
+};
+
+}  // namespace pgweir::workers
