@@ -1,0 +1,258 @@
+"""The stages of ./run-tests. Each stage counts its own tests; the last line is the sum.
+
+A stage that cannot run (its build fails, it hangs, its runner dies) counts as one failure, never as nothing.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+CORES = os.cpu_count() or 2
+RESULTS = tempfile.mkdtemp(prefix="pgweir-results-")
+
+
+class Count:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        return "%d passed, %d failed, %d skipped" % (self.passed, self.failed, self.skipped)
+
+
+class StageFailure(Exception):
+    pass
+
+
+def run(command, timeout, env=None, check=True, cwd=ROOT, quiet=False):
+    """Runs a command in the foreground; with `quiet` its output is shown only when it fails."""
+    out = subprocess.PIPE if quiet else None
+    full = {**os.environ, **(env or {})}
+    try:
+        done = subprocess.run(command, cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=out,
+                              stderr=subprocess.STDOUT if quiet else None, timeout=timeout)
+    except subprocess.TimeoutExpired as late:
+        if late.output:
+            print(late.output.decode("utf-8", "replace")[-4000:])
+        raise StageFailure("%s took longer than %d s" % (" ".join(command[:4]), timeout))
+    if check and done.returncode:
+        if quiet:
+            print(done.stdout.decode("utf-8", "replace")[-8000:])
+        raise StageFailure("%s ended with status %d" % (" ".join(command[:4]), done.returncode))
+    return done
+
+
+def junit(path):
+    """Counts of a JUnit file and the names of what failed."""
+    if not os.path.exists(path):
+        raise StageFailure("the test runner wrote no result")
+    count, bad = Count(), []
+    for case in xml.parse(path).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
+            count.failed += 1
+            bad.append("%s %s" % (case.get("classname", ""), case.get("name", "")))
+        elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+            count.skipped += 1
+        else:
+            count.passed += 1
+    for name in bad:
+        print("FAILED", name)
+    return count
+
+
+def build(preset, target=None):
+    run(["cmake", "--preset", preset], 300, quiet=True)
+    run(["cmake", "--build", "--preset", preset, *(["--target", target] if target else [])], 2400)
+
+
+def unit(preset):
+    build(preset)
+    path = os.path.join(RESULTS, "unit-%s.xml" % preset)
+    env = {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+           "TSAN_OPTIONS": "second_deadlock_stack=1", "GTEST_BRIEF": "1"}
+    if json.loads(run(["ctest", "--test-dir", "build/" + preset, "--show-only=json-v1"], 120, quiet=True).stdout)["tests"]:
+        run(["ctest", "--test-dir", "build/" + preset, "-j", str(CORES), "--timeout", "300", "--output-on-failure",
+             "--output-junit", path, "--quiet"], 1800, env=env, check=False)
+        return junit(path)
+    return Count()
+
+
+def pytest(folder, name, env=None, extra=(), timeout=2400, processes=None):
+    path = os.path.join(RESULTS, name + ".xml")
+    if not glob.glob(os.path.join(ROOT, folder, "test_*.py")):
+        return Count()
+    many = ["-n", str(processes), "--dist", "loadfile"] if processes else []
+    run(["/usr/bin/python3", "-m", "pytest", folder, "--junitxml", path, "--timeout", "180", "-rfE", "--tb=short",
+         *many, *extra], timeout, env={"PYTHONDONTWRITEBYTECODE": "1", **(env or {})}, check=False)
+    return junit(path)
+
+
+def functional(preset, options, workers=None, slow=1):
+    env = {"PGWEIR_BIN": os.environ.get("PGWEIR_BIN") or os.path.join(ROOT, "build", preset, "bin", "pgweir"),
+           "PGWEIR_SLOW": str(slow)}
+    if workers:
+        env["PGWEIR_WORKERS"] = str(workers)
+    extra = ["-m", "not slow"] if options.fast or slow > 1 else []
+    return pytest("tests/functional", "functional-" + preset, env, extra, processes=CORES + 1)
+
+
+def layers(_):
+    return pytest("tests/layers", "layers")
+
+
+def formatting(_):
+    listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.cpp", "*.hpp"], 60, quiet=True)
+    files = [f for f in listed.stdout.decode().split("\n") if f and os.path.exists(os.path.join(ROOT, f))]
+    count = Count()
+    for name in files:
+        done = run(["clang-format", "--dry-run", "-Werror", name], 60, check=False, quiet=True)
+        if done.returncode:
+            print("FAILED clang-format", name)
+            count.failed += 1
+        else:
+            count.passed += 1
+    return count
+
+
+def tidy(_):
+    build("debug")
+    count = Count()
+    for name in sorted(glob.glob(os.path.join(ROOT, "daemon/*/*.cpp"))):
+        done = run(["clang-tidy", "-p", "build/debug", "--quiet", name], 600, check=False, quiet=True)
+        if done.returncode:
+            print(done.stdout.decode("utf-8", "replace"))
+            count.failed += 1
+        else:
+            count.passed += 1
+    return count
+
+
+def node_modules():
+    """npm packages as the lock file pins them; only when the lock has changed."""
+    folder = os.path.join(ROOT, "tests", "drivers", "node")
+    stamp, lock = os.path.join(folder, "node_modules", ".stamp"), os.path.join(folder, "package-lock.json")
+    with open(lock) as text:
+        wanted = text.read()
+    if os.path.exists(stamp) and open(stamp).read() == wanted:
+        return
+    run(["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], 600, cwd=folder, quiet=True)
+    with open(stamp, "w") as out:
+        out.write(wanted)
+
+
+def drivers(_):
+    build("debug")
+    if os.path.exists(os.path.join(ROOT, "tests/drivers/node/package-lock.json")):
+        node_modules()
+    env = {"PGWEIR_BIN": os.environ.get("PGWEIR_BIN") or os.path.join(ROOT, "build/debug/bin/pgweir")}
+    return pytest("tests/drivers", "drivers", env)
+
+
+def fuzz(_):
+    """Every fuzzer over its seeds and then over a bounded number of inputs; a crash, hang or leak is a failure."""
+    build("fuzz", "fuzzers")
+    count = Count()
+    for program in sorted(glob.glob(os.path.join(ROOT, "build/fuzz/bin/fuzz_*"))):
+        name = os.path.basename(program)[len("fuzz_"):]
+        seeds = [d for d in (os.path.join(ROOT, "tests/fuzz/seeds", name),) if os.path.isdir(d)]
+        corpus, artifacts = tempfile.mkdtemp(dir=RESULTS), os.path.join(RESULTS, "fuzz-")
+        done = run([program, "-runs=200000", "-max_total_time=60", "-timeout=20", "-rss_limit_mb=2048",
+                    "-print_final_stats=1", "-artifact_prefix=" + artifacts, corpus, *seeds], 300, check=False,
+                   quiet=True)
+        text = done.stdout.decode("utf-8", "replace")
+        runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", text)
+        print("%s: %s inputs, status %d" % (name, runs.group(1) if runs else "?", done.returncode))
+        if done.returncode:
+            print(text[-6000:])
+            count.failed += 1
+        else:
+            count.passed += 1
+    return count
+
+
+def chaos(_):
+    build("debug")
+    env = {"PGWEIR_BIN": os.environ.get("PGWEIR_BIN") or os.path.join(ROOT, "build/debug/bin/pgweir")}
+    return pytest("tests/chaos", "chaos", env, timeout=1200)
+
+
+def stages(options):
+    table = [
+        ("layers", lambda: layers(options)),
+        ("format", lambda: formatting(options)),
+        ("unit", lambda: unit("debug")),
+        ("functional", lambda: (build("debug"), functional("debug", options))[1]),
+        ("drivers", lambda: drivers(options)),
+        ("fuzz", lambda: fuzz(options)),
+        ("chaos", lambda: chaos(options)),
+        ("asan-unit", lambda: unit("asan")),
+        ("asan-functional", lambda: (build("asan"), functional("asan", options, workers=2, slow=3))[1]),
+        ("tsan-unit", lambda: unit("tsan")),
+        ("tsan-functional", lambda: (build("tsan"), functional("tsan", options, workers=4, slow=4))[1]),
+        ("tidy", lambda: tidy(options)),
+    ]
+    names = [name for name, _ in table]
+    if options.list:
+        print("\n".join(names))
+        sys.exit(0)
+    wanted = [n for n in names if n != "tidy"]
+    if options.only:
+        unknown = [n for n in options.only if n not in names]
+        if unknown:
+            sys.exit("unknown stage %s; the stages are: %s" % (unknown[0], " ".join(names)))
+        wanted = options.only
+    elif options.preset:
+        prefix = "" if options.preset == "debug" else options.preset + "-"
+        wanted = [prefix + "unit", prefix + "functional"]
+    elif options.fast:
+        wanted = ["layers", "format", "unit", "functional"]
+    return [(name, work) for name, work in table if name in wanted]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="run-tests")
+    parser.add_argument("--fast", action="store_true", help="only the quick stages, without slow tests")
+    parser.add_argument("--only", action="append", metavar="KIND", help="only this stage (may be repeated)")
+    parser.add_argument("--preset", choices=["debug", "asan", "tsan"], help="unit and functional of this preset")
+    parser.add_argument("--list", action="store_true", help="name the stages")
+    options = parser.parse_args()
+    total, lines = Count(), []
+    for name, work in stages(options):
+        print("\n==== %s" % name, flush=True)
+        begun = time.monotonic()
+        try:
+            count = work()
+        except StageFailure as failure:
+            print("FAILED stage %s: %s" % (name, failure))
+            count = Count(failed=1)
+        total += count
+        lines.append("%-18s %s in %d s" % (name + ":", count, time.monotonic() - begun))
+        print(lines[-1], flush=True)
+    print("\n==== summary")
+    print("\n".join(lines))
+    if total.passed + total.failed == 0:
+        print("no test was run")
+        total.failed = 1
+    print(total)
+    if total.failed == 0:
+        shutil.rmtree(RESULTS, ignore_errors=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)
+    sys.exit(main())
