@@ -49,11 +49,13 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // Takes the descriptor over (connected or connecting), makes it non-blocking, sets TCP_NODELAY, registers it. A
-  // connecting socket is writable() once the connect has an outcome (dial.hpp: connect_error). `peer`: who accept said
-  // it is, to save a system call; for unix sockets SO_PEERCRED is asked.
+  // Takes the descriptor over (connected or connecting), makes it non-blocking, sets TCP_NODELAY, asks who the peer is
+  // (of unix sockets SO_PEERCRED), registers it. A connecting socket is writable() once the connect has an outcome
+  // (dial.hpp: connect_error).
   // False: the loop refused it (out of memory); the descriptor is closed.
   bool open(Loop& loop, int fd);
+  // The same for a connected socket as a Listener gives it: non-blocking and TCP_NODELAY already, `peer` its
+  // last_peer(). Saves five system calls.
   bool open(Loop& loop, int fd, const Address& peer);
 
   // Null handler: events only set maybe_readable(). `owner` is the caller's and never touched.
@@ -130,25 +132,29 @@ class Stream {
   Address local() const;  // asks the kernel
 
  private:
-  friend class StreamEvents;
+  friend class Loop;
+  friend struct StreamEvents;
   friend class TlsSession;
   friend class ReadableAwaiter;
   friend class WritableAwaiter;
 
   bool enter_loop(Loop& loop);
+  void leave_events();
   event* read_event() { return reinterpret_cast<event*>(event_); }
-  void on_event(short what);
+  void on_event(bool at_end);
   void on_write_event();
   void wake(Waiter*& waiter);
+  void note_short_read();
   Outbox* outbox();  // made, with its write interest, when there is none; null: out of memory
-  bool flush();      // what is kept; false when the stream broke
+  bool flush();      // sends what is kept; false when the stream broke
   void break_off();
   IoResult send_now(const iovec* pieces, int count);
-  IoResult tls_read(char* to, size_t room);
+  IoResult receive(char* to, size_t room);
   IoResult tls_write(const iovec* pieces, int count);
   bool keep_bytes(const char* from, size_t size);
-  bool raw_send(const char* from, size_t size);  // for TLS: send what goes, keep the rest
-  void finish_shutdown();
+  bool send_records(const char* from, size_t size);  // for TLS: sends what goes, keeps the rest
+
+  static constexpr uint32_t kUnlisted = UINT32_MAX;
 
   Loop* loop_ = nullptr;
   StreamHandler* handler_ = nullptr;
@@ -159,9 +165,10 @@ class Stream {
   std::unique_ptr<Outbox> outbox_;  // exists only while bytes are unsent or a connect is pending
   Address peer_;
   int fd_ = -1;
-  bool edge_ = false;      // the socket may have bytes
-  bool tls_more_ = false;  // the TLS layer may have bytes
-  bool end_seen_ = false;  // EV_CLOSED came: the peer has shut down, no further edge will tell
+  uint32_t check_ = kUnlisted;  // place in the loop's list of short reads
+  bool edge_ = false;           // the socket may have bytes
+  bool tls_more_ = false;       // the TLS layer may have bytes
+  bool end_seen_ = false;       // EV_CLOSED came: the peer has shut down, no further edge will tell
   bool connecting_ = false;
   bool broken_ = false;
   bool shutdown_ = false;       // shutdown_write was called

@@ -135,9 +135,8 @@ class Spawned final : private TaskRoot {
   std::exception_ptr failure() const { return failure_; }
 
  private:
-  friend class Loop;
   void on_end() override;
-  void finish();  // called by the loop
+  void finish() override;
 
   Loop* loop_ = nullptr;
   Task<void> task_;

@@ -44,14 +44,16 @@ class TaskRoot : public Hook<FinishedTag> {
  protected:
   TaskRoot() = default;
   ~TaskRoot() = default;
-  virtual void on_end() = 0;
+  void begin_again() { ended_ = false; }
+  virtual void on_end() = 0;  // the outermost task has ended; its frame still stands
 
  private:
+  friend class Loop;
+  virtual void finish() = 0;  // called by the loop, outside of every coroutine
+
   std::coroutine_handle<> next_;
   bool running_ = false;
   bool ended_ = false;
-
-  friend class Spawned;
 };
 
 class Waiter : public Hook<TimedTag>, public Hook<DueTag>, public Hook<SourceTag> {
@@ -68,6 +70,7 @@ class Waiter : public Hook<TimedTag>, public Hook<DueTag>, public Hook<SourceTag
 
   Micros deadline = kNever;
   Waited outcome = Waited::kReady;
+  bool detached = false;  // what it waited for has let go of it, and may be gone
 
  private:
   std::coroutine_handle<> task_;

@@ -1,0 +1,179 @@
+#include "net/loop.hpp"
+
+#include <event2/event.h>
+#include <poll.h>
+
+#include <utility>
+
+#include "net/outbox.hpp"
+#include "net/stream.hpp"
+#include "net/wakeup.hpp"
+
+namespace pgweir::net {
+
+Postbox::Postbox() = default;
+Postbox::~Postbox() = default;
+
+void Postbox::post(std::function<void()> action) {
+  std::lock_guard lock(mutex_);
+  if (!wakeup_) return;
+  actions_.push_back(std::move(action));
+  wakeup_->notify();
+}
+
+void Postbox::drain() {
+  std::vector<std::function<void()>> actions;
+  {
+    std::lock_guard lock(mutex_);
+    actions.swap(actions_);
+  }
+  for (auto& action : actions)
+    action();
+}
+
+void Postbox::close() {
+  std::vector<std::function<void()>> dropped;  // destroyed outside the lock
+  std::lock_guard lock(mutex_);
+  wakeup_.reset();
+  dropped.swap(actions_);
+}
+
+void Loop::FreeBase::operator()(event_base* base) const {
+  event_base_free(base);
+}
+
+void Loop::FreeEvent::operator()(event* timer) const {
+  event_free(timer);
+}
+
+Loop::Loop() : chunks_(std::make_unique<ChunkPool>()) {}
+
+Loop::~Loop() {
+  if (postbox_) postbox_->close();
+}
+
+Result<std::unique_ptr<Loop>> Loop::create() {
+  std::unique_ptr<event_config, decltype(&event_config_free)> config(event_config_new(), &event_config_free);
+  if (!config) return Error{"out of memory"};
+  // Each base is touched by one thread only: no locks. The environment (EVENT_NOEPOLL...) has no say. Edge triggering
+  // and the early notice of a peer's end are relied on by Stream.
+  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK);
+  event_config_set_flag(config.get(), EVENT_BASE_FLAG_IGNORE_ENV);
+  event_config_require_features(config.get(), EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
+  std::unique_ptr<Loop> loop(new Loop);
+  loop->base_.reset(event_base_new_with_config(config.get()));
+  if (!loop->base_) return Error{"cannot create an event loop (epoll)"};
+  auto on_tick = [](evutil_socket_t, short, void* self) { static_cast<Loop*>(self)->tick_due_ = true; };
+  loop->tick_.reset(event_new(loop->base_.get(), -1, EV_PERSIST, on_tick, loop.get()));
+  timeval every{0, static_cast<suseconds_t>(kTick)};
+  if (!loop->tick_ || event_add(loop->tick_.get(), &every) != 0) return Error{"cannot create a timer"};
+  return loop;
+}
+
+void Loop::refresh_clock() const {
+  now_ = monotonic_now();
+  stale_ = !turning_;  // outside of a turn nobody would make it stale
+}
+
+void Loop::run(Turn& turn) {
+  stopped_ = false;
+  while (!stopped_)
+    run_once(turn);
+}
+
+void Loop::run_once(Turn& turn, bool may_block) {
+  bool block = may_block && !do_not_block_ && due_.empty() && finished_.empty();
+  do_not_block_ = false;
+  turning_ = true;
+  stale_ = true;
+  event_base_loop(base_.get(), EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+  bool ticked = std::exchange(tick_due_, false);
+  if (ticked) {
+    expire_waiters();
+    check_short_reads();
+  }
+  resume_due();
+  run_finished();
+  if (ticked) turn.on_tick(now());
+  turn.after_batch();
+  turning_ = false;
+  stale_ = true;
+}
+
+void Loop::make_due(Waiter& waiter, Waited outcome) {
+  static_cast<Hook<TimedTag>&>(waiter).unlink();
+  static_cast<Hook<SourceTag>&>(waiter).unlink();
+  waiter.outcome = outcome;
+  due_.push_back(waiter);
+}
+
+void Loop::expire_waiters() {
+  for (Waiter* waiter = timed_.front(); waiter;) {
+    Waiter* after = timed_.next(*waiter);
+    if (waiter->deadline <= now()) make_due(*waiter, Waited::kTimeout);
+    waiter = after;
+  }
+}
+
+// Only those that are due now: what they wake in turn has its place in the next turn, after the sockets.
+void Loop::resume_due() {
+  for (size_t count = due_.size(); count > 0; --count) {
+    Waiter* waiter = due_.pop_front();
+    if (!waiter) return;
+    waiter->resume();
+  }
+}
+
+void Loop::run_finished() {
+  for (size_t count = finished_.size(); count > 0; --count) {
+    TaskRoot* root = finished_.pop_front();
+    if (!root) return;
+    root->finish();
+  }
+}
+
+uint32_t Loop::check_later(Stream& stream) {
+  unchecked_.push_back(&stream);
+  return static_cast<uint32_t>(unchecked_.size() - 1);
+}
+
+// A stream that dies meanwhile takes itself out (forget_check), one that reads short again goes behind the others.
+void Loop::check_short_reads() {
+  const size_t count = unchecked_.size();
+  if (count == 0) return;
+  std::vector<pollfd> polled(count);
+  for (size_t i = 0; i < count; ++i) {
+    Stream* stream = unchecked_[i];
+    bool skip = !stream || stream->edge_;  // what has an edge will be read anyway
+    polled[i] = {skip ? -1 : stream->fd(), POLLIN | POLLRDHUP, 0};
+    if (stream) stream->check_ = Stream::kUnlisted;
+    if (skip) unchecked_[i] = nullptr;
+  }
+  int found = poll(polled.data(), count, 0);
+  for (size_t i = 0; i < count && found > 0; ++i) {
+    if (!unchecked_[i]) continue;
+    unchecked_[i]->check_ = static_cast<uint32_t>(i);
+  }
+  for (size_t i = 0; i < count && found > 0; ++i) {
+    Stream* stream = unchecked_[i];
+    if (!stream) continue;
+    stream->check_ = Stream::kUnlisted;
+    unchecked_[i] = nullptr;
+    if (polled[i].revents) stream->on_event(polled[i].revents & (POLLERR | POLLHUP | POLLRDHUP));
+  }
+  unchecked_.erase(unchecked_.begin(), unchecked_.begin() + static_cast<ptrdiff_t>(count));
+  for (size_t i = 0; i < unchecked_.size(); ++i)
+    if (unchecked_[i]) unchecked_[i]->check_ = static_cast<uint32_t>(i);
+}
+
+std::shared_ptr<Postbox> Loop::postbox() {
+  if (postbox_) return postbox_;
+  auto box = std::make_shared<Postbox>();
+  auto wakeup = Wakeup::create(*this, [raw = box.get()] { raw->drain(); });
+  if (!wakeup) return nullptr;
+  box->wakeup_ = wakeup.take();
+  postbox_ = std::move(box);
+  return postbox_;
+}
+
+}  // namespace pgweir::net
