@@ -1,0 +1,142 @@
+#include "net/offload.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace pgweir::net {
+
+// Owned by the pool and by each of its threads, so that a thread that is stuck can be left behind.
+struct OffloadPool::State {
+  std::mutex mutex;
+  std::condition_variable work_came;
+  std::condition_variable thread_left;
+  std::deque<std::function<void()>> queue;
+  unsigned wanted = 1;  // threads
+  unsigned alive = 0;
+  unsigned idle = 0;
+  size_t most = 0;
+  bool stopping = false;
+
+  static void serve(const std::shared_ptr<State>& state);
+};
+
+void OffloadPool::State::serve(const std::shared_ptr<State>& state) {
+  std::unique_lock lock(state->mutex);
+  for (;;) {
+    ++state->idle;
+    state->work_came.wait(lock, [&] { return state->stopping || !state->queue.empty(); });
+    --state->idle;
+    if (state->stopping) break;
+    {
+      std::function<void()> work = std::move(state->queue.front());
+      state->queue.pop_front();
+      lock.unlock();
+      try {
+        work();
+      } catch (...) {  // what it had to say it has told by other means
+      }
+    }  // what the work owned dies outside the lock
+    lock.lock();
+  }
+  --state->alive;
+  state->thread_left.notify_all();
+}
+
+OffloadPool::OffloadPool(unsigned threads, size_t queue) : state_(std::make_shared<State>()) {
+  state_->wanted = threads > 0 ? threads : 1;
+  state_->most = queue;
+}
+
+OffloadPool::~OffloadPool() {
+  std::deque<std::function<void()>> dropped;  // destroyed after the lock
+  std::unique_lock lock(state_->mutex);
+  state_->stopping = true;
+  dropped.swap(state_->queue);
+  state_->work_came.notify_all();
+  state_->thread_left.wait_for(lock, std::chrono::seconds(2), [&] { return state_->alive == 0; });
+}
+
+bool OffloadPool::submit(std::function<void()> work) {
+  std::lock_guard lock(state_->mutex);
+  if (state_->stopping || state_->queue.size() >= state_->most + state_->idle) return false;
+  if (state_->queue.size() >= state_->idle && state_->alive < state_->wanted) {
+    try {
+      std::thread(State::serve, state_).detach();
+      ++state_->alive;
+    } catch (const std::system_error&) {
+      if (state_->alive == 0) return false;
+    }
+  }
+  state_->queue.push_back(std::move(work));
+  state_->work_came.notify_one();
+  return true;
+}
+
+size_t OffloadPool::waiting() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->queue.size();
+}
+
+// Shared by the awaiter and the thread. `waiter` is touched by the loop's thread only.
+struct OffloadAwaiter::Job {
+  std::function<void()> work;
+  Loop* loop = nullptr;
+  Waiter* waiter = nullptr;
+  std::atomic<bool> unwanted{false};
+  std::atomic<Offloaded> how{Offloaded::kRefused};
+
+  void run() {
+    if (unwanted) return;
+    try {
+      work();
+      how = Offloaded::kDone;
+    } catch (...) {
+      how = Offloaded::kFailed;
+    }
+  }
+};
+
+OffloadAwaiter::OffloadAwaiter(Loop& loop, std::function<void()> work) : loop_(&loop), job_(std::make_shared<Job>()) {
+  job_->work = std::move(work);
+  job_->loop = &loop;
+}
+
+OffloadAwaiter::~OffloadAwaiter() {
+  job_->waiter = nullptr;
+  job_->unwanted = true;
+}
+
+bool OffloadAwaiter::await_ready() {
+  if (loop_->offload()) return false;
+  job_->run();
+  return true;
+}
+
+bool OffloadAwaiter::enlist() {
+  std::shared_ptr<Postbox> box = loop_->postbox();
+  if (!box) return false;
+  job_->waiter = &waiter_;
+  auto tell = [job = job_] {
+    if (job->waiter) job->loop->make_due(*job->waiter, Waited::kReady);
+  };
+  auto run = [job = job_, box, tell] {
+    job->run();
+    box->post(tell);
+  };
+  if (loop_->offload()->submit(run)) return true;
+  job_->waiter = nullptr;
+  return false;
+}
+
+Offloaded OffloadAwaiter::await_resume() {
+  job_->waiter = nullptr;
+  return job_->how;
+}
+
+}  // namespace pgweir::net
