@@ -73,10 +73,19 @@ class ScramServer {
   std::string server_first_;
 };
 
+// What a verified login teaches about a password: with the same salt and iterations the next one needs no PBKDF2. Keep
+// it with the password that it came from, and drop it with that.
+struct ScramMemory {
+  std::string salt;
+  uint32_t iterations = 0;
+  ScramKeys keys;
+};
+
 class ScramClient {
  public:
-  static ScramClient with_password(ByteView password);  // prepared by saslprep() here
-  static ScramClient with_keys(ScramKeys keys);         // pass-through: no password anywhere
+  // Prepared by saslprep() here. `memory` of an earlier login with this password, or {}.
+  static ScramClient with_password(ByteView password, ScramMemory memory = {});
+  static ScramClient with_keys(ScramKeys keys);  // pass-through: no password anywhere
 
   // The client-first-message. Error: no random bytes.
   Result<std::string> first();
@@ -94,20 +103,23 @@ class ScramClient {
   // server (bounded, printable), malformed, or a wrong signature ("invalid server signature").
   Result<void> verify(ByteView server_final);
 
-  // The keys of this login, after final(); to spare the PBKDF2 of the next login with the same salt and iterations.
-  const ScramKeys& keys() const { return keys_; }
+  // After a successful verify(); empty salt before.
+  ScramMemory memory() const { return step_ == Step::kOver && verified_ ? memory_ : ScramMemory{}; }
+
   void set_nonce_for_test(std::string nonce) { own_nonce_ = std::move(nonce); }
 
  private:
   enum class Step { kFirst, kServerFirst, kFinal, kVerify, kOver };
   ScramClient() = default;
+  Result<void> parse_server_first(ByteView server_first);
+  Result<void> make_keys();
 
   SecretBytes password_;
-  ScramKeys keys_;
-  bool has_keys_ = false;
+  bool pass_through_ = false;  // memory_ holds keys for any salt
+  bool remembered_ = false;    // memory_ holds keys for the salt of this login
+  bool verified_ = false;
   Step step_ = Step::kFirst;
-  uint32_t iterations_ = 0;
-  std::string salt_;
+  ScramMemory memory_;
   std::string own_nonce_;  // empty: made by first()
   std::string nonce_;
   std::string client_first_bare_;

@@ -16,9 +16,9 @@ namespace pgweir::auth {
 class SecretBytes {
  public:
   SecretBytes() = default;
-  explicit SecretBytes(std::string bytes) : bytes_(std::move(bytes)) { wipe(bytes); }
+  explicit SecretBytes(std::string bytes) : bytes_(std::move(bytes)) { scrub(bytes); }
   SecretBytes(const SecretBytes&) = default;
-  SecretBytes(SecretBytes&& other) noexcept : bytes_(std::move(other.bytes_)) { wipe(other.bytes_); }
+  SecretBytes(SecretBytes&& other) noexcept : bytes_(std::move(other.bytes_)) { scrub(other.bytes_); }
   SecretBytes& operator=(const SecretBytes& other) {
     if (this != &other) {
       wipe(bytes_);
@@ -30,7 +30,7 @@ class SecretBytes {
     if (this != &other) {
       wipe(bytes_);
       bytes_ = std::move(other.bytes_);
-      wipe(other.bytes_);
+      scrub(other.bytes_);
     }
     return *this;
   }
@@ -41,6 +41,12 @@ class SecretBytes {
   size_t size() const { return bytes_.size(); }
 
  private:
+  // A short string leaves its bytes behind when moved from, beyond its size.
+  static void scrub(std::string& moved_from) {
+    moved_from.resize(moved_from.capacity());
+    wipe(moved_from);
+  }
+
   std::string bytes_;
 };
 
