@@ -1,0 +1,222 @@
+#include "net/resolver.hpp"
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "net/task.hpp"
+#include "unit/net/support.hpp"
+
+namespace pgweir::net {
+namespace {
+
+// A name service that the test writes.
+struct Zone {
+  std::mutex mutex;
+  std::map<std::string, std::vector<std::string>> names;
+  std::atomic<int> asked{0};
+  std::atomic<int> delay{0};  // milliseconds
+
+  Lookup ask(const std::string& name) {
+    ++asked;
+    for (int waited = 0; waited < delay; ++waited)
+      usleep(1000);
+    std::lock_guard lock(mutex);
+    auto at = names.find(name);
+    if (at == names.end()) return Error{"Name or service not known"};
+    std::vector<Address> out;
+    for (const std::string& text : at->second)
+      out.push_back(*Address::parse_ip(text, 0));
+    return out;
+  }
+  void set(const std::string& name, std::vector<std::string> addresses) {
+    std::lock_guard lock(mutex);
+    if (addresses.empty())
+      names.erase(name);
+    else
+      names[name] = std::move(addresses);
+  }
+};
+
+Task<> look_up(Loop& loop, Resolver& resolver, std::string name, Micros deadline, std::string& answer) {
+  std::string text;
+  Lookup found = co_await resolver.lookup(loop, name, deadline);
+  if (!found) {
+    answer = "error: " + found.error().message;
+    co_return;
+  }
+  for (const Address& address : *found)
+    text += (text.empty() ? "" : ",") + address.host();
+  answer = text;
+}
+
+struct ResolverTest : testing::Test {
+  std::shared_ptr<Zone> zone = std::make_shared<Zone>();
+  OffloadPool pool{2, 16};
+  std::unique_ptr<Loop> loop = make_loop();
+  Resolver resolver{pool, [zone = zone](const std::string& name) { return zone->ask(name); }};
+
+  std::string ask(const std::string& name, Micros patience = 5 * kSecond) {
+    Spawned root;
+    std::string answer;
+    root.start(*loop, look_up(*loop, resolver, name, loop->now() + patience, answer));
+    EXPECT_TRUE(run_until(*loop, [&] { return !root.active(); }));
+    return answer;
+  }
+  void expire() {
+    ResolverOptions options;
+    options.ttl = options.negative_ttl = 1;
+    resolver.set_options(options);
+  }
+};
+
+TEST_F(ResolverTest, AnswersAndCachesAndRotates) {
+  zone->set("db", {"10.0.0.1", "10.0.0.2"});
+  EXPECT_EQ("10.0.0.1,10.0.0.2", ask("db"));
+  EXPECT_EQ("10.0.0.2,10.0.0.1", ask("db"));
+  EXPECT_EQ("10.0.0.1,10.0.0.2", ask("db"));
+  EXPECT_EQ(1, zone->asked);
+  auto names = resolver.snapshot();
+  ASSERT_EQ(1u, names.size());
+  EXPECT_EQ("db", names[0].name);
+  EXPECT_EQ(2u, names[0].addresses.size());
+  EXPECT_GT(names[0].ttl, 10 * kSecond);
+  EXPECT_EQ("", names[0].error);
+}
+
+TEST_F(ResolverTest, LiteralsNeedNoLookup) {
+  EXPECT_EQ("10.9.8.7", ask("10.9.8.7"));
+  EXPECT_EQ("::1", ask("::1"));
+  EXPECT_EQ(0, zone->asked);
+  EXPECT_TRUE(resolver.snapshot().empty());
+}
+
+TEST_F(ResolverTest, FailuresAreCachedToo) {
+  EXPECT_EQ("error: Name or service not known", ask("nobody"));
+  EXPECT_EQ("error: Name or service not known", ask("nobody"));
+  EXPECT_EQ(1, zone->asked);
+  EXPECT_EQ("Name or service not known", resolver.snapshot()[0].error);
+}
+
+TEST_F(ResolverTest, OldAnswersServeWhileLookupsFail) {
+  expire();
+  zone->set("db", {"10.0.0.1"});
+  EXPECT_EQ("10.0.0.1", ask("db"));
+  zone->set("db", {});
+  usleep(10);
+  EXPECT_EQ("10.0.0.1", ask("db"));
+  EXPECT_EQ(2, zone->asked);
+  EXPECT_EQ("Name or service not known", resolver.snapshot()[0].error);
+  zone->set("db", {"10.0.0.9"});
+  usleep(10);
+  EXPECT_EQ("10.0.0.9", ask("db"));
+  EXPECT_EQ("", resolver.snapshot()[0].error);
+}
+
+TEST_F(ResolverTest, OldAnswersServeWhileLookupsHang) {
+  ResolverOptions options;
+  options.ttl = 1;
+  options.patience = 50 * kMillisecond;
+  resolver.set_options(options);
+  zone->set("db", {"10.0.0.1"});
+  EXPECT_EQ("10.0.0.1", ask("db"));
+  zone->delay = 600;
+  usleep(10);
+  Micros start = monotonic_now();
+  EXPECT_EQ("10.0.0.1", ask("db"));
+  EXPECT_LT(monotonic_now() - start, 500 * kMillisecond);
+}
+
+TEST_F(ResolverTest, DeadlinesHold) {
+  zone->delay = 600;
+  zone->set("db", {"10.0.0.1"});
+  EXPECT_EQ("error: name lookup timed out", ask("db", 50 * kMillisecond));
+  EXPECT_EQ("error: name lookup timed out", ask("db", -1));
+  EXPECT_EQ(1u, resolver.pending());
+  EXPECT_EQ("10.0.0.1", ask("db"));  // the same lookup, still under way
+  EXPECT_EQ(1, zone->asked);
+}
+
+TEST_F(ResolverTest, OneLookupServesAllWhoWait) {
+  zone->delay = 50;
+  zone->set("db", {"10.0.0.1", "10.0.0.2"});
+  std::vector<std::unique_ptr<Spawned>> roots;
+  std::vector<std::string> answers(10);
+  for (auto& answer : answers) {
+    roots.push_back(std::make_unique<Spawned>());
+    roots.back()->start(*loop, look_up(*loop, resolver, "db", kNever, answer));
+  }
+  roots[3]->stop();
+  EXPECT_TRUE(run_until(
+      *loop, [&] { return std::all_of(roots.begin(), roots.end(), [](auto& root) { return !root->active(); }); }));
+  EXPECT_EQ(1, zone->asked);
+  EXPECT_EQ("", answers[3]);
+  EXPECT_NE(answers[0], answers[1]);
+}
+
+TEST_F(ResolverTest, VanishedAddressesAreTold) {
+  expire();
+  std::mutex mutex;
+  std::string told;
+  resolver.set_on_change([&](const std::string& name, const std::vector<Address>& vanished) {
+    std::lock_guard lock(mutex);
+    told = name + " " + vanished[0].host();
+  });
+  zone->set("db", {"10.0.0.1", "10.0.0.2"});
+  ask("db");
+  zone->set("db", {"10.0.0.2", "10.0.0.3"});
+  usleep(10);
+  ask("db");
+  EXPECT_TRUE(run_until(*loop, [&] {
+    std::lock_guard lock(mutex);
+    return told == "db 10.0.0.1";
+  }));
+}
+
+TEST_F(ResolverTest, AFullPoolIsAnErrorNotAWait) {
+  OffloadPool small(1, 1);
+  zone->delay = 300;
+  Resolver busy(small, [zone = zone](const std::string& name) { return zone->ask(name); });
+  Spawned roots[3];
+  std::string answers[3];
+  for (int i = 0; i < 3; ++i) {
+    roots[i].start(*loop, look_up(*loop, busy, "name" + std::to_string(i), kNever, answers[i]));
+    while (i == 0 && small.waiting() > 0)
+      usleep(100);
+  }
+  EXPECT_EQ("error: too many name lookups are waiting", answers[2]);
+}
+
+TEST_F(ResolverTest, ManyLoopsAsk) {
+  zone->delay = 2;
+  for (int i = 0; i < 5; ++i)
+    zone->set("db" + std::to_string(i), {"10.0.0." + std::to_string(i)});
+  expire();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t)
+    threads.emplace_back([&] {
+      auto mine = make_loop();
+      for (int i = 0; i < 20; ++i) {
+        Spawned root;
+        std::string answer;
+        std::string name = "db" + std::to_string(i % 5);
+        root.start(*mine, look_up(*mine, resolver, name, kNever, answer));
+        if (i % 7 == 0) continue;  // given up at once
+        EXPECT_TRUE(run_until(*mine, [&] { return !root.active(); }));
+        EXPECT_EQ("10.0.0." + std::to_string(i % 5), answer);
+      }
+    });
+  for (auto& thread : threads)
+    thread.join();
+}
+
+TEST(AskSystem, KnowsLocalhostAndNotNonsense) {
+  Lookup local = ask_system("localhost");
+  ASSERT_TRUE(local.ok());
+  EXPECT_FALSE(local->empty());
+  EXPECT_FALSE(ask_system("no-such-host.invalid").ok());
+}
+
+}  // namespace
+}  // namespace pgweir::net
