@@ -57,7 +57,7 @@ def db(pg):
 def start(pg, db, request):
     """start(settings={...}, databases={...}, ...) starts a pgweir; the database `test` is a fresh one unless given.
     Each one is stopped and checked at the end; its log is shown when the test has failed."""
-    started = []
+    started = request.node.pgweirs = []
 
     def begin(databases=None, **kwargs):
         if databases is None:
@@ -75,15 +75,12 @@ def start(pg, db, request):
 
     begin.entry = entry
     yield begin
-    failed = getattr(request.node, "failed", False)
     problems = []
     for one in started:
         try:
             one.stop()
         except AssertionError as problem:
             problems.append(str(problem))
-        if failed:
-            print("---- log of pgweir on port %s ----\n%s" % (one.settings["listen_port"], one.log()))
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
 
@@ -93,4 +90,5 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.when == "call" and report.failed:
-        item.failed = True
+        for one in getattr(item, "pgweirs", ()):
+            report.sections.append(("log of pgweir on port %s" % one.settings["listen_port"], one.log()))

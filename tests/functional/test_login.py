@@ -460,7 +460,7 @@ def test_welcome(start, pg, db):
     assert {k: v for k, v in conn.params.items() if k != "application_name"} == {
         k: v for k, v in direct.params.items() if k != "application_name"}
     assert conn.key[1] != direct.key[1] and len(conn.key[1]) == 4 and conn.key[0] < 1 << 31
-    assert "".join(m.type for m in conn.welcome).endswith("KZ")
+    assert "".join(m.type for m in conn.greeting).endswith("KZ")
     keys = {pw.connect().key for _ in range(20)}
     assert len(keys) == 20
 

@@ -3,7 +3,7 @@
     with FakeServer(script) as fake: ...
 
 `script(session)` runs in a thread of its own for every connection. Session gives the bricks; an exception that escapes
-the script is kept in `fake.failures` (a closed peer is no failure).
+the script is kept in `fake.failures` and raised at the end (a closed peer is no failure).
 """
 
 import socket
@@ -196,8 +196,10 @@ class FakeServer:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.stop()
+        if kind is None and self.failures:
+            raise self.failures[0]
 
 
 def closed_port():

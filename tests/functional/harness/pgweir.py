@@ -157,7 +157,8 @@ class Pgweir:
             self._changed.notify_all()
 
     def wait_ready(self, timeout=30.0):
-        """Until it accepts connections. Woken by each log line, and at the latest every 20 ms."""
+        """Until it accepts connections and has said that all of its listeners are up (a log line; waited for at most
+        five seconds). Woken by each log line, and at the latest every 20 ms."""
         deadline = time.monotonic() + timeout * SLOW
         while True:
             if self.process.poll() is not None:
@@ -165,7 +166,8 @@ class Pgweir:
                 raise RuntimeError("pgweir ended with status %s:\n%s" % (self.process.returncode, self.log()))
             try:
                 self.raw().close()
-                return
+                if self.logged("process up") or "-q" in self.args or time.monotonic() > deadline - 25 * SLOW:
+                    return
             except OSError:
                 pass
             if time.monotonic() > deadline:

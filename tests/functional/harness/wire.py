@@ -287,7 +287,7 @@ class Conn:
         self.key = None
         self.auth_types = []
         self.negotiated = None
-        self.welcome = []
+        self.greeting = []
         if sock is not None:
             self.sock = sock
             self.sock.settimeout(timeout)
@@ -449,10 +449,10 @@ class Conn:
         return self
 
     def read_welcome(self):
-        self.welcome = []
+        self.greeting = []
         while True:
             got = self.read()
-            self.welcome.append(got)
+            self.greeting.append(got)
             if got.type == "S":
                 name, value = got.body.split(b"\0")[:2]
                 self.params[name.decode()] = value.decode()
