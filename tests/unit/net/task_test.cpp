@@ -25,7 +25,7 @@ Task<int> plus_one(int value, Token token) {
   co_return result;
 }
 
-Task<> add_many(int& alive, int rounds, int& sum) {
+Task<> add_many(int& alive, int rounds, int64_t& sum) {
   Token token(alive);
   for (int i = 0; i < rounds; ++i) {
     int got = co_await plus_one(i, token);
@@ -35,7 +35,8 @@ Task<> add_many(int& alive, int rounds, int& sum) {
 
 TEST(Task, RunsAtOnceAndTellsFromTheLoop) {
   auto loop = make_loop();
-  int alive = 0, sum = 0, done = 0;
+  int alive = 0, done = 0;
+  int64_t sum = 0;
   Spawned root;
   // Deep enough to overflow the stack if resumption nested.
   root.start(*loop, add_many(alive, 300'000, sum), [&] { ++done; });
@@ -45,7 +46,7 @@ TEST(Task, RunsAtOnceAndTellsFromTheLoop) {
   EXPECT_FALSE(root.active());
   EXPECT_FALSE(root.failed());
   EXPECT_EQ(0, alive);
-  EXPECT_EQ(static_cast<int>(300'000LL * 300'001 / 2), sum);
+  EXPECT_EQ(300'000LL * 300'001 / 2, sum);
 }
 
 Task<int> depth(int left) {
@@ -114,7 +115,8 @@ TEST(Task, ExceptionsEndTheRootAsFailed) {
 
 TEST(Task, OnDoneMayDestroyTheRootOrStartAnother) {
   auto loop = make_loop();
-  int sum = 0, alive = 0;
+  int alive = 0;
+  int64_t sum = 0;
   auto root = std::make_unique<Spawned>();
   bool done = false;
   root->start(*loop, add_many(alive, 1, sum), [&] {
@@ -130,7 +132,8 @@ TEST(Task, OnDoneMayDestroyTheRootOrStartAnother) {
 
 TEST(Task, AnEndedRootMayBeDestroyedBeforeOnDone) {
   auto loop = make_loop();
-  int sum = 0, alive = 0;
+  int alive = 0;
+  int64_t sum = 0;
   bool done = false;
   {
     Spawned root;
@@ -142,7 +145,8 @@ TEST(Task, AnEndedRootMayBeDestroyedBeforeOnDone) {
 }
 
 TEST(Task, UnstartedTasksAreFreed) {
-  int alive = 0, sum = 0;
+  int alive = 0;
+  int64_t sum = 0;
   {
     Task<> never = add_many(alive, 3, sum);
     Task<int> one = plus_one(1, Token(alive));
