@@ -56,11 +56,18 @@ class List {
   T* front() { return empty() ? nullptr : owner(head_.next_); }
   T* back() { return empty() ? nullptr : owner(head_.prev_); }
   const T* front() const { return empty() ? nullptr : owner(head_.next_); }
+  const T* back() const { return empty() ? nullptr : owner(head_.prev_); }
 
   // The element after `item`, or null at the end. Take it before unlinking `item`.
   T* next(const T& item) const {
     auto* after = static_cast<const Link&>(item).next_;
     return after == &head_ ? nullptr : owner(after);
+  }
+
+  // The element before `item`, or null at the start.
+  T* previous(const T& item) const {
+    auto* before = static_cast<const Link&>(item).prev_;
+    return before == &head_ ? nullptr : owner(before);
   }
 
   T* pop_front() {
@@ -76,6 +83,7 @@ class List {
 
  private:
   static T* owner(Link* link) { return static_cast<T*>(link); }
+  static const T* owner(const Link* link) { return static_cast<const T*>(link); }
 
   void insert(Link* after, T& item) {
     Link& link = item;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "pool/scram_note.hpp"
 #include "settings/snapshot.hpp"
 
 namespace pgweir::pool {
@@ -57,6 +58,8 @@ struct SharedUser {
   const std::string name;
   Quota servers;  // max_user_connections, counted by pool user
   Quota clients;  // max_user_client_connections, counted by login user
+  ScramMemo client_keys;  // pass-through: of its own last SCRAM login against a stored SCRAM secret
+  ScramMemo verifier;     // made from its plain secret
 };
 
 // How one host of a database's list is doing. Guarded by SharedDatabase::mutex.
@@ -115,6 +118,7 @@ class SharedPool {
   std::atomic<int> minimum{0};                // min_pool_size
   std::atomic<int> logins{0};                 // servers logging in now, all workers
   std::atomic<Micros> next_lifetime_kill{0};  // server_lifetime kills of one pool are spaced
+  ScramMemo server_keys;                      // of the password its servers take, so that PBKDF2 runs once
 
   Published& published(unsigned worker) { return published_[worker]; }
   const Published& published(unsigned worker) const { return published_[worker]; }
@@ -248,6 +252,7 @@ class Books {
   std::map<std::string, std::shared_ptr<SharedDatabase>> databases_;
   std::map<std::string, std::shared_ptr<SharedUser>> users_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<SharedPool>> pools_;
+  std::map<unsigned, std::weak_ptr<SharedPool>> by_id_;  // also those that have left the books but are still in use
 };
 
 }  // namespace pgweir::pool

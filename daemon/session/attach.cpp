@@ -292,8 +292,4 @@ void impossible(Hub& hub, Client* client, Server* server, std::string_view what)
   if (client) close_client(hub, *client, Reason::kImpossibleState);
 }
 
-namespace {
-std::string place_of(const Address& address, int unix_port);
-}
-
 }  // namespace pgweir::session

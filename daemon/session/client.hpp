@@ -53,6 +53,7 @@ class Client final : public pool::ClientEntry, public End, public Hook<ReadyTag>
   uint64_t unnamed = 0;                // number of its current unnamed statement; 0: none
   uint32_t registry_index = 0;
   uint16_t protocol_minor = 0;  // 3.x
+  uint16_t listen_port = 0;     // the "port" of a unix client
   Replication replication = Replication::kNone;
   char console_rights = 0;           // 'a' admin, 's' stats, 0 not a console client
   bool parameters_unproven = false;  // holds startup parameters that no server has accepted yet

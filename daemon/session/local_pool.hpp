@@ -13,6 +13,7 @@ class LocalPool final : public pool::Pool {
   using pool::Pool::Pool;
   net::Gate welcome_gate;      // opened when the shared pool got a welcome, or a login failed for good
   size_t welcome_waiters = 0;  // logins waiting at that gate
+  Micros next_eviction = 0;    // evictions for this pool are spaced: the slot comes back a little later
   Counters counters;
 };
 

@@ -29,7 +29,8 @@ enum class Errand : uint8_t { kNone, kRead, kReset, kCheck, kCleanUp, kMove };
 class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag> {
  public:
   Client* client = nullptr;  // attached; null unless active
-  LocalPool* local_pool = nullptr;
+  LocalPool* local_pool = nullptr;  // null while it moves between workers
+  std::shared_ptr<pool::SharedPool> shared_pool;
   track::ReplyQueue replies;
   track::ParameterSet parameters;
   track::ServerStatements statements;
@@ -42,6 +43,7 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   std::string last_sqlstate;
   uint32_t registry_index = 0;
   size_t host = 0;  // index into its database's host list
+  std::string place;  // that host's name or address as configured, or the path of the unix socket
   Errand errand = Errand::kNone;
   uint16_t moving_to = 0;          // the worker, with Errand::kMove
   char transaction = 'I';          // of its last ReadyForQuery

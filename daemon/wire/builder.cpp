@@ -89,7 +89,8 @@ void append_authentication_md5(std::string& out, ByteView salt) {
 void append_authentication_sasl(std::string& out, const std::vector<std::string>& mechanisms) {
   MessageBuilder builder(out, 'R');
   builder.u32(10);
-  for (const auto& mechanism : mechanisms) builder.cstring(mechanism);
+  for (const auto& mechanism : mechanisms)
+    builder.cstring(mechanism);
   builder.u8(0).finish();
 }
 
@@ -104,7 +105,8 @@ void append_authentication_sasl_final(std::string& out, ByteView data) {
 void append_negotiate_protocol_version(std::string& out, uint32_t newest, const std::vector<std::string>& unknown) {
   MessageBuilder builder(out, 'v');
   builder.u32(newest).u32(static_cast<uint32_t>(unknown.size()));
-  for (const auto& name : unknown) builder.cstring(name);
+  for (const auto& name : unknown)
+    builder.cstring(name);
   builder.finish();
 }
 
@@ -142,14 +144,16 @@ void append_empty(std::string& out, char type) {
 void append_parameter_description(std::string& out, const std::vector<uint32_t>& oids) {
   MessageBuilder builder(out, 't');
   builder.u16(static_cast<uint16_t>(oids.size()));
-  for (uint32_t oid : oids) builder.u32(oid);
+  for (uint32_t oid : oids)
+    builder.u32(oid);
   builder.finish();
 }
 
 void append_startup(std::string& out, uint32_t version, const Pairs& parameters) {
   MessageBuilder builder(out, 0);
   builder.u32(version);
-  for (const auto& [name, value] : parameters) builder.cstring(name).cstring(value);
+  for (const auto& [name, value] : parameters)
+    builder.cstring(name).cstring(value);
   builder.u8(0).finish();
 }
 

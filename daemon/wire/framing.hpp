@@ -12,7 +12,7 @@ inline constexpr size_t kHeaderSize = 5;
 
 struct Header {
   char type = 0;
-  uint32_t length = 0;  // as sent: its own four bytes and the body
+  uint32_t length = 0;                                // as sent: its own four bytes and the body
   size_t size() const { return size_t{1} + length; }  // of the whole message
   size_t body_size() const { return size_t{length} - 4; }
 };

@@ -13,7 +13,8 @@ std::vector<std::string> split(ByteView text) {
   std::vector<std::string> words;
   size_t at = 0;
   for (;;) {
-    while (at < text.size() && blank(text[at])) ++at;
+    while (at < text.size() && blank(text[at]))
+      ++at;
     if (at == text.size()) return words;
     std::string word;
     for (; at < text.size() && !blank(text[at]); ++at) {
@@ -27,8 +28,8 @@ std::vector<std::string> split(ByteView text) {
 }  // namespace
 
 Result<std::vector<std::pair<std::string, std::string>>> parse_options(ByteView text) {
-  const Error bad{
-      "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed", "08P01"};
+  const Error bad{"unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+                  "08P01"};
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<std::string> words = split(text);
   if (words.empty()) return bad;

@@ -1,0 +1,249 @@
+#include "relay/relay.hpp"
+
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace pgweir::relay {
+
+using pool::ClientState;
+using session::Client;
+using session::End;
+using session::Outbox;
+using session::Reason;
+using session::Server;
+
+namespace {
+constexpr int kReadsATurn = 8;           // then others have their turn
+constexpr size_t kHeaderSize = 5;
+constexpr size_t kMostHeld = 64 * 1024;  // of a server's message that we would like to see whole but need not
+}  // namespace
+
+// ---- events ----
+
+void Relay::ClientEvents::on_readable(net::Stream& stream) {
+  relay.read_client(*static_cast<Client*>(stream.owner()));
+}
+
+// The client has taken what its server had sent: the server may be read again.
+void Relay::ClientEvents::on_writable(net::Stream& stream) {
+  auto& client = *static_cast<Client*>(stream.owner());
+  if (client.server) session::resume(relay.hub_, *client.server);
+}
+
+void Relay::ServerEvents::on_readable(net::Stream& stream) {
+  relay.read_server(*static_cast<Server*>(stream.owner()));
+}
+
+void Relay::ServerEvents::on_writable(net::Stream& stream) {
+  auto& server = *static_cast<Server*>(stream.owner());
+  if (server.client) session::resume(relay.hub_, *server.client);
+}
+
+void Relay::open(Client& client) {
+  client.stream.set_handler(&client_events_, &client);
+  session::resume(hub_, client);
+}
+
+// ---- from a client ----
+
+// The rule of back-pressure: a side is not read while its peer has unsent bytes, nor while its request waits.
+bool Relay::may_read(Client& client) {
+  if (client.state() == ClientState::kWaiting) {
+    // Its next bytes are for later, but its end is not: nobody would read the answer.
+    if (client.stream.peer_closed()) close_client(hub_, client, Reason::kClientEof);
+    return false;
+  }
+  Server* server = client.server;
+  return !server || (!server->held_until_proven && server->stream.unsent() == 0);
+}
+
+void Relay::read_client(Client& client) {
+  size_t room = Outbox::kSlot;
+  for (int reads = 0; reads < kReadsATurn; ++reads) {
+    if (client.state() == ClientState::kGone || !may_read(client)) return;
+    char* at = hub_.outbox.slot(room);
+    net::IoResult got = client.stream.read(at, room);
+    if (got.status == net::IoStatus::kAgain) return;
+    if (got.status != net::IoStatus::kOk) return lost(client, got);
+    client.last_request = hub_.now();
+    Scan scan;
+    if (client.held) {
+      client.held->append(at, got.bytes);
+      std::unique_ptr<std::string> held = std::move(client.held);
+      scan = scan_client(client, hub_.outbox.scribble(*held));
+    } else {
+      hub_.outbox.keep(got.bytes);
+      scan = scan_client(client, ByteView(at, got.bytes));
+    }
+    if (scan == Scan::kClosed || !client.stream.maybe_readable()) return;
+    if (got.bytes == room) {  // a stream of bytes: straight on, in large pieces
+      hub_.outbox.flush();
+      room = Outbox::kLargeSlot;
+    }
+  }
+  session::resume(hub_, client);
+}
+
+void Relay::resume(Client& client) {
+  if (client.state() == ClientState::kGone || client.state() == ClientState::kWaiting) return;
+  if (client.server && (client.server->held_until_proven || client.server->stream.unsent() > 0)) return;
+  if (client.held) {
+    std::unique_ptr<std::string> held = std::move(client.held);
+    if (scan_client(client, hub_.outbox.scribble(*held)) == Scan::kClosed) return;
+  }
+  if (client.stream.maybe_readable()) read_client(client);
+}
+
+Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
+  Piece piece{bytes};
+  uint32_t most = hub_.snapshot->global.max_packet_size;
+  while (piece.at < bytes.size()) {
+    if (client.body_left > 0 && !pass_body(client, client.server, piece)) break;
+    if (piece.at == bytes.size()) break;
+    wire::Header header;
+    wire::Frame frame = wire::parse_header(piece.rest(), most, header);
+    if (frame == wire::Frame::kNeedMore) {
+      if (client.server) send_run(*client.server, piece);
+      return hold(client, piece.rest());
+    }
+    if (frame == wire::Frame::kBad) {
+      close_client(hub_, client, Reason::kClientBadHeader,
+                   cat("bad packet header: '", hex(piece.rest(), kHeaderSize), "'"));
+      return Scan::kClosed;
+    }
+    const ClientRule& rule = client_rule(header.type);
+    Scan scan = client.skip_until_sync ? skipping(client, piece, header.length + size_t{1}, header.type)
+                                       : on_client_message(client, piece, header, rule);
+    if (scan == Scan::kDone) continue;
+    if (scan == Scan::kHeld && client.server) send_run(*client.server, piece);
+    return scan == Scan::kHeld ? hold(client, piece.rest()) : scan;
+  }
+  if (client.server) send_run(*client.server, piece);
+  return Scan::kDone;
+}
+
+void Relay::lost(Client& client, const net::IoResult& got) {
+  close_client(hub_, client, got.status == net::IoStatus::kEof ? Reason::kClientEof : Reason::kClientSocketError);
+}
+
+// ---- from a server ----
+
+void Relay::read_server(Server& server) {
+  size_t room = Outbox::kSlot;
+  for (int reads = 0; reads < kReadsATurn; ++reads) {
+    if (server.state() == pool::ServerState::kGone || server.flow) return;
+    if (server.client && server.client->stream.unsent() > 0) return;
+    char* at = hub_.outbox.slot(room);
+    net::IoResult got = server.stream.read(at, room);
+    if (got.status == net::IoStatus::kAgain) return;
+    if (got.status != net::IoStatus::kOk) return lost(server, got);
+    server.last_activity = hub_.now();
+    Scan scan;
+    if (server.held) {
+      server.held->append(at, got.bytes);
+      std::unique_ptr<std::string> held = std::move(server.held);
+      scan = scan_server(server, hub_.outbox.scribble(*held));
+    } else {
+      hub_.outbox.keep(got.bytes);
+      scan = scan_server(server, ByteView(at, got.bytes));
+    }
+    if (scan == Scan::kClosed || !server.stream.maybe_readable()) return;
+    if (got.bytes == room) {
+      hub_.outbox.flush();
+      room = Outbox::kLargeSlot;
+    }
+  }
+  session::resume(hub_, server);
+}
+
+void Relay::resume(Server& server) {
+  if (server.state() == pool::ServerState::kGone) return;
+  if (server.stream.maybe_readable()) read_server(server);
+}
+
+Relay::Scan Relay::scan_server(Server& server, ByteView bytes) {
+  Piece piece{bytes};
+  uint32_t most = hub_.snapshot->global.max_packet_size;
+  while (piece.at < bytes.size()) {
+    if (server.body_left > 0 && !pass_body(server, server.client, piece)) break;
+    if (piece.at == bytes.size()) break;
+    wire::Header header;
+    wire::Frame frame = wire::parse_header(piece.rest(), most, header);
+    if (frame == wire::Frame::kBad) {
+      close_server(hub_, server, Reason::kServerBadHeader);
+      return Scan::kClosed;
+    }
+    size_t size = frame == wire::Frame::kOk ? header.length + size_t{1} : 0;
+    bool wait = frame == wire::Frame::kNeedMore;
+    if (!wait && size > piece.rest().size()) {
+      const ServerRule& rule = server_rule(header.type);
+      wait = rule.whole && (rule.must || size <= kMostHeld);
+    }
+    if (wait) {
+      if (server.client) send_run(*server.client, piece);
+      return hold(server, piece.rest());
+    }
+    Scan scan = on_server_message(server, piece, header);
+    if (scan == Scan::kClosed) return scan;
+  }
+  if (server.client) send_run(*server.client, piece);
+  return Scan::kDone;
+}
+
+void Relay::lost(Server& server, const net::IoResult& got) {
+  std::string detail = got.status == net::IoStatus::kError ? cat("errno ", got.error) : std::string();
+  if (!server.client) return close_server(hub_, server, Reason::kServerLostIdle, detail);
+  // Its own last words have gone to the client already; then there is nothing to add.
+  bool told = !server.last_error.empty();
+  hub_.outbox.flush_end(*server.client);
+  close_server(hub_, server, told ? Reason::kServerFatal : Reason::kServerLost, told ? server.last_error : detail);
+}
+
+// ---- pieces ----
+
+// Keeps what cannot be handled yet. An end without such bytes owns no buffer.
+Relay::Scan Relay::hold(End& end, ByteView rest) {
+  if (!rest.empty()) end.held = std::make_unique<std::string>(rest);
+  return Scan::kHeld;
+}
+
+// Queues the bytes that go on as they are, up to where the scan stands.
+void Relay::send_run(End& to, Piece& piece) {
+  if (piece.at > piece.run) hub_.outbox.add(to, piece.bytes.substr(piece.run, piece.at - piece.run));
+  piece.run = piece.at;
+}
+
+// The message at `piece.at` goes to the other side as it is; of its body so much as has come, the rest when it comes.
+void Relay::pass(End& from, Piece& piece, size_t message_size) {
+  size_t here = std::min(message_size, piece.bytes.size() - piece.at);
+  piece.at += here;
+  from.body_left = static_cast<uint32_t>(message_size - here);
+  from.body_dropped = false;
+}
+
+// The message at `piece.at` goes nowhere.
+void Relay::drop(End& from, End* to, Piece& piece, size_t message_size) {
+  if (to) send_run(*to, piece);
+  size_t here = std::min(message_size, piece.bytes.size() - piece.at);
+  piece.at += here;
+  piece.run = piece.at;
+  from.body_left = static_cast<uint32_t>(message_size - here);
+  from.body_dropped = from.body_left > 0;
+}
+
+// The rest of a message whose header came before. False: more of it is still to come.
+bool Relay::pass_body(End& from, End* to, Piece& piece) {
+  size_t here = std::min<size_t>(from.body_left, piece.bytes.size() - piece.at);
+  from.body_left -= static_cast<uint32_t>(here);
+  if (from.body_dropped || !to) {
+    if (to) send_run(*to, piece);
+    piece.at += here;
+    piece.run = piece.at;
+  } else {
+    piece.at += here;
+  }
+  return from.body_left == 0;
+}
+
+}  // namespace pgweir::relay

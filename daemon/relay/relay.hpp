@@ -1,0 +1,105 @@
+// The hot path: bytes from a client to its server and back, message by message. Promises: five steps from a readable
+// socket to a written one (read, scan, attach or match, queue, flush), none of which calls back up; bodies of large
+// messages are not gathered; a reply that nothing owed closes that pair.
+// Does not: log in, wait in coroutines, know the console. What a message means stands in message_rules.hpp.
+#pragma once
+
+#include "relay/message_rules.hpp"
+#include "session/attach.hpp"
+#include "session/hub.hpp"
+
+namespace pgweir::relay {
+
+class Relay {
+ public:
+  explicit Relay(session::Hub& hub) : hub_(hub), client_events_(*this), server_events_(*this) {}
+
+  net::StreamHandler& client_handler() { return client_events_; }
+  net::StreamHandler& server_handler() { return server_events_; }
+
+  // A client that has logged in; what was read behind its login lies in client.held.
+  void open(session::Client& client);
+  // From the ready list: a client that got a server, may send again, or has bytes that were left unread.
+  void resume(session::Client& client);
+  // From the ready list: a server whose client has taken what was sent, or whose bytes were left unread.
+  void resume(session::Server& server);
+  // A cancel request for a client that still waits for a server: answered on the spot with 57014.
+  void cancel_waiting(session::Client& client);
+
+ private:
+  struct ClientEvents final : net::StreamHandler {
+    explicit ClientEvents(Relay& r) : relay(r) {}
+    void on_readable(net::Stream& stream) override;
+    void on_writable(net::Stream& stream) override;
+    Relay& relay;
+  };
+  struct ServerEvents final : net::StreamHandler {
+    explicit ServerEvents(Relay& r) : relay(r) {}
+    void on_readable(net::Stream& stream) override;
+    void on_writable(net::Stream& stream) override;
+    Relay& relay;
+  };
+
+  // What became of a piece of input.
+  enum class Scan : uint8_t {
+    kDone,    // all of it has been handled
+    kHeld,    // the rest is kept in End::held: more bytes, or a server, are needed first
+    kClosed,  // the connection is gone
+  };
+
+  // One piece of input while it is scanned. `run` is where the bytes begin that will be forwarded as they are.
+  struct Piece {
+    ByteView bytes;
+    size_t at = 0;
+    size_t run = 0;
+    ByteView rest() const { return bytes.substr(at); }
+  };
+
+  // relay.cpp: reading and the scan loops
+  void read_client(session::Client& client);
+  void read_server(session::Server& server);
+  bool may_read(session::Client& client);
+  Scan scan_client(session::Client& client, ByteView bytes);
+  Scan scan_server(session::Server& server, ByteView bytes);
+  Scan hold(session::End& end, ByteView rest);
+  void send_run(session::End& to, Piece& piece);
+  void pass(session::End& from, Piece& piece, size_t message_size);
+  void drop(session::End& from, session::End* to, Piece& piece, size_t message_size);
+  bool pass_body(session::End& from, session::End* to, Piece& piece);
+  void lost(session::Client& client, const net::IoResult& got);
+  void lost(session::Server& server, const net::IoResult& got);
+
+  // client_messages.cpp: what each message of a client means
+  Scan on_client_message(session::Client& client, Piece& piece, const wire::Header& header, const ClientRule& rule);
+  Scan on_parse(session::Client& client, Piece& piece, size_t size);
+  Scan on_bind(session::Client& client, Piece& piece, size_t size);
+  Scan on_describe(session::Client& client, Piece& piece, size_t size);
+  Scan on_close(session::Client& client, Piece& piece, size_t size);
+  Scan on_unnamed_parse(session::Client& client, Piece& piece, size_t size, bool whole);
+  bool ensure_statement(session::Client& client, Piece& piece, const track::StatementPtr& statement);
+  void ensure_unnamed(session::Client& client, Piece& piece);
+  void replace_head(session::Client& client, Piece& piece, size_t size, const track::NewHead& head);
+  Scan skipping(session::Client& client, Piece& piece, size_t size, char type);
+  void deliver_local(session::Client& client, session::Server& server, Piece* run_of_server);
+
+  // server_messages.cpp: what each message of a server means
+  Scan on_server_message(session::Server& server, Piece& piece, const wire::Header& header);
+  Scan on_unlinked(session::Server& server, Piece& piece, char type, ByteView body, size_t size);
+  Scan on_ready(session::Server& server, Piece& piece, const track::Match& match);
+  void on_error(session::Server& server, ByteView body, const track::Match& match);
+  void on_completed(session::Server& server, const track::Match& match, ByteView body);
+  bool on_parameter(session::Server& server, ByteView body, bool hidden);
+  Scan mismatch(session::Server& server, char type);
+
+  // heal.cpp: "cached plan must not change result type"
+  void remember_for_retry(session::Client& client, ByteView message, const track::StatementPtr& statement, bool opens);
+  void extend_retry(session::Server& server, ByteView message, char type, bool whole);
+  bool heals(session::Server& server, char type, ByteView body, const track::Match& match);
+  bool retry_now(session::Server& server);
+
+  session::Hub& hub_;
+  ClientEvents client_events_;
+  ServerEvents server_events_;
+};
+
+}  // namespace pgweir::relay

@@ -1,0 +1,173 @@
+#include "track/parameters.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace pgweir::track {
+
+TrackedNames::TrackedNames(const std::vector<std::string>& extra)
+    : names_{"DateStyle", "client_encoding", "TimeZone", "standard_conforming_strings", "application_name"} {
+  for (const std::string& name : extra) {
+    if (find(name) == kNone) names_.push_back(name);
+  }
+}
+
+size_t TrackedNames::find(ByteView name) const {
+  for (size_t index = 0; index < names_.size(); ++index) {
+    if (equal_ignoring_case(names_[index], name)) return index;
+  }
+  return kNone;
+}
+
+bool ParameterSet::set(ByteView name, ByteView value) {
+  size_t index = names_ ? names_->find(name) : TrackedNames::kNone;
+  if (index == TrackedNames::kNone) return false;
+  if (index < values_.size() && values_[index] && *values_[index] == value) return true;
+  set_value(index, std::make_shared<const std::string>(value));
+  return true;
+}
+
+void ParameterSet::set_value(size_t index, Value value) {
+  if (values_.size() <= index) values_.resize(names_->size());
+  values_[index] = std::move(value);
+}
+
+const Value& ParameterSet::value(size_t index) const {
+  static const Value kUnset;
+  return index < values_.size() ? values_[index] : kUnset;
+}
+
+Value ParameterSet::value(ByteView name) const {
+  size_t index = names_ ? names_->find(name) : TrackedNames::kNone;
+  return index == TrackedNames::kNone ? nullptr : value(index);
+}
+
+void ParameterSet::set_extra(ByteView name, ByteView value) {
+  auto changed = extras_ ? std::make_shared<Extras>(*extras_) : std::make_shared<Extras>();
+  auto same = [&](const auto& item) { return equal_ignoring_case(item.first, name); };
+  auto found = std::find_if(changed->begin(), changed->end(), same);
+  if (found != changed->end()) {
+    found->second = value;
+  } else {
+    changed->emplace_back(name, value);
+  }
+  extras_ = std::move(changed);
+}
+
+std::string quote_literal(ByteView value) {
+  std::string out = value.find('\\') == ByteView::npos ? "'" : "E'";
+  for (char c : value) {
+    if (c == '\'' || c == '\\') out.push_back(c);
+    out.push_back(c);
+  }
+  out.push_back('\'');
+  return out;
+}
+
+namespace {
+
+std::string quote_name(ByteView name) {
+  // Custom settings have dots; each part is quoted so that no name can carry SQL.
+  std::string out = "\"";
+  for (char c : name) {
+    if (c == '"') out.push_back('"');
+    if (c == '.') {
+      out += "\".\"";
+      continue;
+    }
+    out.push_back(c);
+  }
+  out.push_back('"');
+  return out;
+}
+
+// search_path is a list of names, not one string: each element is quoted on its own, an empty list is ''.
+std::string quote_list(ByteView value) {
+  if (trim(value).empty()) return "''";
+  std::string out;
+  std::string item;
+  bool quoted = false;
+  bool in_quotes = false;
+  auto flush = [&] {
+    std::string_view text = quoted ? std::string_view(item) : trim(item);
+    if (!out.empty()) out += ", ";
+    std::string plain = quoted ? std::string(text) : lower(text);
+    out += quote_literal(plain);
+    item.clear();
+    quoted = false;
+  };
+  for (size_t at = 0; at < value.size(); ++at) {
+    char c = value[at];
+    if (in_quotes) {
+      if (c == '"' && at + 1 < value.size() && value[at + 1] == '"') {
+        item.push_back('"');
+        ++at;
+      } else if (c == '"') {
+        in_quotes = false;
+      } else {
+        item.push_back(c);
+      }
+    } else if (c == '"') {
+      in_quotes = quoted = true;
+      item.clear();
+    } else if (c == ',') {
+      flush();
+    } else if (!quoted || (c != ' ' && c != '\t')) {
+      item.push_back(c);
+    }
+  }
+  flush();
+  return out;
+}
+
+void append_set(std::string& sql, ByteView name, ByteView value) {
+  bool list = equal_ignoring_case(name, "search_path");
+  sql += "SET " + quote_name(lower(name)) + (list ? " TO " + quote_list(value) : "=" + quote_literal(value)) + ";";
+}
+
+bool same_value(const Value& a, const Value& b) {
+  return a == b || (a && b && equal_ignoring_case(*a, *b));
+}
+
+void replay_extras(const ParameterSet& client, ParameterSet& server, std::string& sql) {
+  const auto* wanted = client.extras();
+  const auto* applied = server.extras();
+  if (wanted == applied) return;
+  auto value_in = [](const ParameterSet::Extras* list, const std::string& name) -> const std::string* {
+    if (!list) return nullptr;
+    for (const auto& item : *list) {
+      if (equal_ignoring_case(item.first, name)) return &item.second;
+    }
+    return nullptr;
+  };
+  if (applied) {
+    for (const auto& [name, value] : *applied) {
+      if (!value_in(wanted, name)) sql += "RESET " + quote_name(lower(name)) + ";";
+    }
+  }
+  if (wanted) {
+    for (const auto& [name, value] : *wanted) {
+      const std::string* now = value_in(applied, name);
+      if (!now || *now != value) append_set(sql, name, value);
+    }
+  }
+  server.set_extras(client.shared_extras());
+}
+
+}  // namespace
+
+std::string replay(const ParameterSet& client, ParameterSet& server) {
+  std::string sql;
+  const TrackedNames* names = client.names();
+  if (!names) return sql;
+  for (size_t index = 0; index < names->size(); ++index) {
+    const Value& wanted = client.value(index);
+    if (!wanted || same_value(wanted, server.value(index))) continue;
+    append_set(sql, names->name(index), *wanted);
+  }
+  replay_extras(client, server, sql);
+  return sql;
+}
+
+}  // namespace pgweir::track

@@ -1,0 +1,63 @@
+// Parameters of a connection: the tracked ones, which servers report, and other settings that a client asked for at
+// startup. A client's values are brought to its server at attach, only what differs. Names are case-insensitive.
+// compat/wire.md sections 3 to 5.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace pgweir::track {
+
+// Names and their order of announcement: DateStyle, client_encoding, TimeZone, standard_conforming_strings,
+// application_name, then track_extra_parameters. Fixed for the life of the process.
+class TrackedNames {
+ public:
+  static constexpr size_t kNone = SIZE_MAX;
+  explicit TrackedNames(const std::vector<std::string>& extra);
+  size_t find(ByteView name) const;  // kNone: not tracked
+  const std::string& name(size_t index) const { return names_[index]; }
+  size_t size() const { return names_.size(); }
+
+ private:
+  std::vector<std::string> names_;
+};
+
+using TrackedPtr = std::shared_ptr<const TrackedNames>;
+using Value = std::shared_ptr<const std::string>;  // null: unset
+
+// Same text for all who hold it: most connections have the same few values.
+class ParameterSet {
+ public:
+  void init(TrackedPtr names) { names_ = std::move(names); }
+  const TrackedNames* names() const { return names_.get(); }
+
+  // A tracked parameter; false when that name is not tracked.
+  bool set(ByteView name, ByteView value);
+  void set_value(size_t index, Value value);
+  const Value& value(size_t index) const;
+  Value value(ByteView name) const;
+
+  // Settings beside the tracked ones: of a client, what it wants; of a server, what was applied for one.
+  using Extras = std::vector<std::pair<std::string, std::string>>;
+  void set_extra(ByteView name, ByteView value);
+  const Extras* extras() const { return extras_.get(); }
+  const std::shared_ptr<const Extras>& shared_extras() const { return extras_; }
+  void set_extras(std::shared_ptr<const Extras> extras) { extras_ = std::move(extras); }
+
+ private:
+  TrackedPtr names_;
+  std::vector<Value> values_;  // empty while nothing is set
+  std::shared_ptr<const Extras> extras_;
+};
+
+// The text of one simple query, "SET k='v';...", that brings `server` to what `client` wants, or empty. Extras that
+// were applied for another client and are not wanted now are RESET. Notes what it asks for in `server`.
+std::string replay(const ParameterSet& client, ParameterSet& server);
+
+// 'value' or E'va\\lue'.
+std::string quote_literal(ByteView value);
+
+}  // namespace pgweir::track

@@ -1,0 +1,170 @@
+#include "track/reply_queue.hpp"
+
+#include <utility>
+
+namespace pgweir::track {
+
+void ReplyQueue::push(Kind kind, Action action, NotePtr note) {
+  if (count_ == ring_.size()) {
+    std::vector<Entry> larger(ring_.empty() ? 8 : ring_.size() * 2);
+    for (size_t index = 0; index < count_; ++index)
+      larger[index] = std::move(at(index));
+    ring_ = std::move(larger);
+    head_ = 0;
+  }
+  at(count_) = Entry{kind, action, std::move(note)};
+  ++count_;
+}
+
+ReplyQueue::Entry ReplyQueue::pop() {
+  Entry entry = std::move(at(0));
+  head_ = (head_ + 1) & (ring_.size() - 1);
+  --count_;
+  return entry;
+}
+
+// CopyDone and CopyFail that reach a server which does not copy are ignored by it.
+void ReplyQueue::pop_markers() {
+  while (count_ > 0 && marker(at(0).kind))
+    pop();
+}
+
+Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note) {
+  if (skipping_) {
+    if (kind != Kind::kSync) return Expected::kSwallowed;
+    skipping_ = false;
+    open_batch_ = false;
+    push(kind, action, std::move(note));
+    return Expected::kOwed;
+  }
+  if (copy_in_) {
+    if (marker(kind)) {
+      copy_end_sent_ = true;
+      return Expected::kSwallowed;
+    }
+    if (kind == Kind::kSync && !copy_end_sent_) {
+      sync_in_copy_ = true;  // ignored in copy-in mode
+      return Expected::kSwallowed;
+    }
+  } else if (marker(kind) && count_ == 0) {
+    return Expected::kSwallowed;
+  }
+  if (action != Action::kLocal && !marker(kind)) open_batch_ = extended(kind);
+  push(kind, action, std::move(note));
+  return Expected::kOwed;
+}
+
+// The server has entered copy-in mode: a Sync that was sent behind the Execute (libpq does) is ignored, up to the
+// CopyDone or CopyFail, when that has been sent already.
+void ReplyQueue::begin_copy_in() {
+  copy_in_ = true;
+  copy_end_sent_ = sync_in_copy_ = false;
+  size_t kept = 1;
+  size_t index = 1;
+  for (; index < count_; ++index) {
+    if (marker(at(index).kind)) {
+      copy_end_sent_ = true;
+      ++index;
+      break;
+    }
+    if (at(index).kind != Kind::kSync) break;
+    // The ignored Sync did not close the batch; the one behind CopyDone will.
+  }
+  if (index == kept) return;
+  for (; index < count_; ++index, ++kept)
+    at(kept) = std::move(at(index));
+  count_ = kept;
+  if (count_ == 1) open_batch_ = at(0).kind == Kind::kExecute;
+}
+
+void ReplyQueue::skip_until_sync(Visitor dropped, void* context) {
+  if (sync_in_copy_) ambiguous_ = true;
+  end_copy_in();
+  while (count_ > 0 && at(0).kind != Kind::kSync) {
+    Entry entry = pop();
+    if (dropped) dropped(context, entry.kind, entry.action, entry.note.get());
+  }
+  skipping_ = count_ == 0;
+}
+
+// May `type` come while `head` is owed? *last: it is the last answer of the head.
+bool ReplyQueue::accepts(const Entry& head, char type, bool* last) const {
+  *last = false;
+  switch (head.kind) {
+    case Kind::kQuery:
+      *last = type == 'Z';
+      return type == 'Z' || type == 'T' || type == 'D' || type == 'C' || type == 'I' || type == 'E' || type == 'G' ||
+             type == 'H' || type == 'W' || type == 'd' || type == 'c';
+    case Kind::kExecute:
+      *last = type == 'C' || type == 'I' || type == 's';
+      return *last || type == 'D' || type == 'G' || type == 'H' || type == 'W' || type == 'd' || type == 'c' ||
+             type == 'E';
+    case Kind::kParse: *last = type == '1'; break;
+    case Kind::kBind: *last = type == '2'; break;
+    case Kind::kClose: *last = type == '3'; break;
+    case Kind::kDescribe: *last = type == 'T' || type == 'n'; return *last || type == 't' || type == 'E';
+    case Kind::kSync: *last = type == 'Z'; break;
+    case Kind::kFunctionCall: *last = type == 'Z'; return *last || type == 'V' || type == 'E';
+    case Kind::kCopyDone:
+    case Kind::kCopyFail: return false;
+  }
+  return *last || type == 'E';
+}
+
+Match ReplyQueue::match(char type, ByteView body, Visitor dropped, void* context) {
+  Match match;
+  if (type == 'N' || type == 'S' || type == 'A') {
+    match.async = true;
+    match.verdict = head_hidden() ? Match::Verdict::kHide : Match::Verdict::kForward;
+    return match;
+  }
+  if (!copy_in_) pop_markers();
+  if (count_ == 0) {
+    // After an ambiguous Sync one more ReadyForQuery may come.
+    if (ambiguous_ && type == 'Z') match.verdict = Match::Verdict::kHide;
+    return match;
+  }
+  Entry& head = at(0);
+  if (head.action == Action::kLocal) return match;
+  bool last = false;
+  if (!accepts(head, type, &last)) return match;
+  match.kind = head.kind;
+  match.verdict = head.action == Action::kHide ? Match::Verdict::kHide : Match::Verdict::kForward;
+  if (type == 'E') {
+    if (extended(head.kind)) {
+      skip_until_sync(dropped, context);
+    } else {
+      if (sync_in_copy_) ambiguous_ = true;
+      end_copy_in();
+    }
+    return match;
+  }
+  if (type == 'G') begin_copy_in();
+  if (type == 'C') end_copy_in();
+  if (type == 'Z' && body.size() == 1) match.status = body[0];
+  if (!last) return match;
+  Entry done = pop();
+  match.completed = true;
+  match.note = std::move(done.note);
+  return match;
+}
+
+bool ReplyQueue::take_local(Kind* kind, NotePtr* note) {
+  if (!copy_in_) pop_markers();
+  if (count_ == 0 || at(0).action != Action::kLocal) return false;
+  Entry entry = pop();
+  *kind = entry.kind;
+  *note = std::move(entry.note);
+  return true;
+}
+
+void ReplyQueue::clear(Visitor dropped, void* context) {
+  while (count_ > 0) {
+    Entry entry = pop();
+    if (dropped) dropped(context, entry.kind, entry.action, entry.note.get());
+  }
+  end_copy_in();
+  open_batch_ = skipping_ = ambiguous_ = false;
+}
+
+}  // namespace pgweir::track

@@ -1,0 +1,134 @@
+// The ledger of answers owed by one server connection, in order. Every message of the server must match its head; what
+// does not is a mismatch, and that server is never pooled again. It mirrors PostgreSQL's message loop (postgres.c):
+// skip-until-Sync after an error in the extended protocol, Sync and Flush ignored during COPY IN, late COPY data
+// ignored. Pure: fed with type bytes, touches no socket, allocates only while it grows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace pgweir::track {
+
+class Statement;
+
+enum class Kind : uint8_t {
+  kQuery,
+  kParse,
+  kBind,
+  kDescribe,
+  kExecute,
+  kClose,
+  kSync,
+  kFunctionCall,
+  kCopyDone,  // markers: no answer of their own
+  kCopyFail,
+};
+
+enum class Action : uint8_t {
+  kForward,  // the answer goes to the client
+  kHide,     // the pooler's own message
+  kLocal,    // nothing was sent: the answer is made here, and delivered at its place in the order
+};
+
+// What a Parse or Close was about, to be confirmed by its answer or undone when an error swallows it.
+struct StatementNote {
+  std::shared_ptr<const Statement> statement;
+  std::string client_name;  // the client's name for it; empty: none (hidden Parse, eviction)
+  bool sent = false;        // went to the server
+};
+using NotePtr = std::unique_ptr<StatementNote>;
+
+enum class Expected : uint8_t {
+  kOwed,       // an answer is owed now
+  kSwallowed,  // the server will ignore it: nothing is owed; undo what it stood for
+};
+
+struct Match {
+  enum class Verdict : uint8_t {
+    kForward,
+    kHide,
+    kMismatch,
+  };
+  Verdict verdict = Verdict::kMismatch;
+  bool completed = false;  // the head has had its last answer and is gone
+  bool async = false;      // notice, parameter status, notification: owed by nobody
+  Kind kind = Kind::kQuery;
+  char status = 0;  // of a ReadyForQuery
+  NotePtr note;     // of the completed head
+};
+
+class ReplyQueue {
+ public:
+  // An entry that an error has swallowed.
+  using Visitor = void (*)(void* context, Kind kind, Action action, StatementNote* note);
+
+  ReplyQueue() = default;
+  ReplyQueue(const ReplyQueue&) = delete;
+  ReplyQueue& operator=(const ReplyQueue&) = delete;
+
+  // A message is being sent to the server, or (kLocal) is answered here.
+  Expected expect(Kind kind, Action action, NotePtr note = nullptr);
+
+  // A message of the server. `body` is looked at for 'Z' only. `dropped` is told of every entry that an error swallows.
+  Match match(char type, ByteView body, Visitor dropped = nullptr, void* context = nullptr);
+
+  // The hot path of large results: true when a DataRow or CopyData is in place now; *hidden tells where it goes.
+  bool takes_row(bool* hidden) const {
+    if (count_ == 0) return false;
+    const Entry& head = at(0);
+    *hidden = head.action == Action::kHide;
+    return (head.kind == Kind::kQuery || head.kind == Kind::kExecute) && head.action != Action::kLocal;
+  }
+
+  // A local answer that is due now: its kind, with its note. False: none.
+  bool take_local(Kind* kind, NotePtr* note);
+
+  bool empty() const { return count_ == 0; }
+  size_t size() const { return count_; }
+  bool head_hidden() const { return count_ > 0 && at(0).action == Action::kHide; }
+  // Nothing is owed, and the server waits for a new request, not for a Sync or the rest of a COPY.
+  bool all_answered() const { return count_ == 0 && !open_batch_ && !skipping_ && !copy_in_; }
+  bool in_extended_batch() const { return open_batch_ || skipping_; }
+  bool in_copy_in() const { return copy_in_; }
+  bool copy_in_extended() const { return copy_in_ && count_ > 0 && at(0).kind == Kind::kExecute; }
+  // A Sync was sent while a COPY IN ran that then failed: whether it will be answered cannot be known. Such a server is
+  // not used again.
+  bool ambiguous() const { return ambiguous_; }
+
+  void clear(Visitor dropped = nullptr, void* context = nullptr);
+
+ private:
+  struct Entry {
+    Kind kind;
+    Action action;
+    NotePtr note;
+  };
+  const Entry& at(size_t index) const { return ring_[(head_ + index) & (ring_.size() - 1)]; }
+  Entry& at(size_t index) { return ring_[(head_ + index) & (ring_.size() - 1)]; }
+  void push(Kind kind, Action action, NotePtr note);
+  Entry pop();
+  void pop_markers();
+  void begin_copy_in();
+  void end_copy_in() { copy_in_ = copy_end_sent_ = sync_in_copy_ = false; }
+  void skip_until_sync(Visitor dropped, void* context);
+  static bool marker(Kind kind) { return kind == Kind::kCopyDone || kind == Kind::kCopyFail; }
+  static bool extended(Kind kind) { return kind <= Kind::kClose && kind != Kind::kQuery; }
+  bool accepts(const Entry& head, char type, bool* last) const;
+  Match complete(Match match, char type, ByteView body);
+
+  std::vector<Entry> ring_;  // a power of two
+  size_t head_ = 0;
+  size_t count_ = 0;
+  bool open_batch_ = false;     // extended messages since the last Sync
+  bool skipping_ = false;       // the server ignores everything until a Sync that has not been sent yet
+  bool copy_in_ = false;        // it waits for CopyData
+  bool copy_end_sent_ = false;  // CopyDone or CopyFail is on its way
+  bool sync_in_copy_ = false;
+  bool ambiguous_ = false;
+};
+
+}  // namespace pgweir::track

@@ -1,0 +1,100 @@
+#include "track/statements.hpp"
+
+namespace pgweir::track {
+
+Statement::~Statement() {
+  registry_->forget(*this);
+}
+
+StatementPtr StatementRegistry::find_or_make(ByteView body) {
+  std::lock_guard lock(mutex_);
+  auto found = by_body_.find(body);
+  if (found != by_body_.end()) {
+    if (StatementPtr known = found->second.lock()) return known;
+    by_body_.erase(found);  // its last user is just letting it go
+  }
+  auto statement = std::make_shared<const Statement>(this, next_++, std::string(body));
+  by_body_.emplace(statement->body(), statement);
+  return statement;
+}
+
+void StatementRegistry::forget(const Statement& statement) {
+  std::lock_guard lock(mutex_);
+  auto found = by_body_.find(statement.body());
+  // Only its own entry: a successor with the same text may stand there already.
+  if (found != by_body_.end() && found->first.data() == statement.body().data()) by_body_.erase(found);
+}
+
+size_t StatementRegistry::size() const {
+  std::lock_guard lock(mutex_);
+  return by_body_.size();
+}
+
+const StatementPtr* ClientStatements::find(ByteView name) const {
+  if (!names_) return nullptr;
+  auto found = names_->find(name);
+  return found == names_->end() ? nullptr : &found->second;
+}
+
+void ClientStatements::add(ByteView name, StatementPtr statement) {
+  if (!names_) names_ = std::make_unique<Names>();
+  names_->insert_or_assign(std::string(name), std::move(statement));
+}
+
+void ClientStatements::remove(ByteView name) {
+  if (!names_) return;
+  auto found = names_->find(name);
+  if (found != names_->end()) names_->erase(found);
+  if (names_->empty()) names_.reset();
+}
+
+bool ServerStatements::use(const Statement& statement, uint64_t batch) {
+  if (!state_) return false;
+  auto found = state_->by_number.find(statement.number());
+  if (found == state_->by_number.end()) return false;
+  found->second->batch = batch;
+  state_->order.splice(state_->order.end(), state_->order, found->second);
+  return true;
+}
+
+bool ServerStatements::confirmed(const Statement& statement) const {
+  if (!state_) return false;
+  auto found = state_->by_number.find(statement.number());
+  return found != state_->by_number.end() && found->second->confirmed;
+}
+
+void ServerStatements::sent(StatementPtr statement, uint64_t batch) {
+  if (!state_) state_ = std::make_unique<State>();
+  uint64_t number = statement->number();
+  if (use(*statement, batch)) return;
+  state_->order.push_back({std::move(statement), batch, false});
+  state_->by_number[number] = std::prev(state_->order.end());
+}
+
+void ServerStatements::confirm(const Statement& statement) {
+  if (!state_) return;
+  auto found = state_->by_number.find(statement.number());
+  if (found != state_->by_number.end()) found->second->confirmed = true;
+}
+
+void ServerStatements::remove(const Statement& statement) {
+  if (!state_) return;
+  auto found = state_->by_number.find(statement.number());
+  if (found == state_->by_number.end()) return;
+  state_->order.erase(found->second);
+  state_->by_number.erase(found);
+}
+
+StatementPtr ServerStatements::evict(size_t most, uint64_t batch) {
+  if (!state_ || state_->by_number.size() <= most) return nullptr;
+  for (auto item = state_->order.begin(); item != state_->order.end(); ++item) {
+    if (item->batch == batch || !item->confirmed) continue;
+    StatementPtr victim = std::move(item->statement);
+    state_->by_number.erase(victim->number());
+    state_->order.erase(item);
+    return victim;
+  }
+  return nullptr;
+}
+
+}  // namespace pgweir::track

@@ -1,0 +1,109 @@
+// Prepared statements of clients, mapped to shared ones on servers. A statement (query text + parameter types) has one
+// name on all servers, PGWEIR_<n>; a client's name for it is its own business. A server has it when its ParseComplete
+// has come, not before; an error or an abandoned batch takes the mark back; what the open batch refers to is never
+// evicted. compat/wire.md section 10.
+#pragma once
+
+#include <atomic>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace pgweir::track {
+
+class StatementRegistry;
+
+// Immutable, shared by all workers; vanishes from the registry with its last user.
+class Statement {
+ public:
+  Statement(StatementRegistry* registry, uint64_t number, std::string body)
+      : registry_(registry), number_(number), body_(std::move(body)), name_("PGWEIR_" + std::to_string(number)) {}
+  ~Statement();
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  uint64_t number() const { return number_; }
+  const std::string& name() const { return name_; }
+  // A Parse message's body behind the statement's name: query text, NUL, parameter types.
+  const std::string& body() const { return body_; }
+
+ private:
+  StatementRegistry* registry_;
+  uint64_t number_;
+  std::string body_;
+  std::string name_;
+};
+
+using StatementPtr = std::shared_ptr<const Statement>;
+
+// One for the process; locked at a Parse only. Outlives every Statement.
+class StatementRegistry {
+ public:
+  StatementPtr find_or_make(ByteView body);
+  size_t size() const;
+
+ private:
+  friend class Statement;
+  void forget(const Statement& statement);
+  mutable std::mutex mutex_;
+  uint64_t next_ = 1;
+  std::unordered_map<std::string_view, std::weak_ptr<const Statement>> by_body_;  // keys point into the statements
+};
+
+// Lookup by string_view without making a string.
+struct NameHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+};
+
+// A client's names. Pays one pointer as long as there are none.
+class ClientStatements {
+ public:
+  // The statement behind that name (confirmed or on its way); null: no such name.
+  const StatementPtr* find(ByteView name) const;
+  void add(ByteView name, StatementPtr statement);
+  void remove(ByteView name);
+  void clear() { names_.reset(); }
+  size_t size() const { return names_ ? names_->size() : 0; }
+
+ private:
+  using Names = std::unordered_map<std::string, StatementPtr, NameHash, std::equal_to<>>;
+  std::unique_ptr<Names> names_;
+};
+
+// What one server has prepared, least recently used first out.
+class ServerStatements {
+ public:
+  // Present: confirmed, or sent in the batch that is open now. Counts as a use of it, in batch `batch`.
+  bool use(const Statement& statement, uint64_t batch);
+  bool confirmed(const Statement& statement) const;
+  // Its Parse is being sent.
+  void sent(StatementPtr statement, uint64_t batch);
+  void confirm(const Statement& statement);
+  // Its Parse failed or was swallowed by an error, or it was closed.
+  void remove(const Statement& statement);
+  // Over `most`: the one to close now, already removed here. Null: none, or all are used by the open batch `batch`.
+  StatementPtr evict(size_t most, uint64_t batch);
+  void clear() { state_.reset(); }
+  size_t size() const { return state_ ? state_->by_number.size() : 0; }
+
+ private:
+  struct Item {
+    StatementPtr statement;
+    uint64_t batch;  // that used it last
+    bool confirmed;
+  };
+  using Order = std::list<Item>;  // the least recently used in front
+  struct State {
+    Order order;
+    std::unordered_map<uint64_t, Order::iterator> by_number;
+  };
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pgweir::track

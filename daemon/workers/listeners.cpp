@@ -1,0 +1,117 @@
+#include "workers/listeners.hpp"
+
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/text.hpp"
+
+namespace pgweir::workers {
+
+Result<void> Listeners::open(const settings::Global& global, const std::vector<int>& passed) {
+  port_ = static_cast<uint16_t>(global.listen_port);
+  if (!passed.empty()) return adopt(passed, global);
+  bool wanted = false;
+  Result<void> tcp = open_tcp(global, &wanted);
+  if (!tcp) return tcp;
+  Result<void> local = open_unix(global);
+  if (!local) return local;
+  if (all_.empty()) return Error{"nowhere to listen on"};
+  return {};
+}
+
+Result<void> Listeners::adopt(const std::vector<int>& passed, const settings::Global& global) {
+  if (!global.listen_addr.empty()) log_.warning("sockets passed from service manager, listen_addr is ignored");
+  for (int fd : passed) {
+    log_.log(cat("socket passed from service manager (fd ", fd, ")"));
+    auto listener = net::Listener::adopt(loop_, fd, *this);
+    if (!listener) return Error{cat("cannot use the socket passed from service manager (fd ", fd, "): ", listener.error().message)};
+    add(listener.take());
+  }
+  return {};
+}
+
+Result<void> Listeners::open_tcp(const settings::Global& global, bool* wanted) {
+  net::ListenOptions options;
+  options.backlog = static_cast<int>(global.listen_backlog);
+  options.reuseport = global.so_reuseport;
+  options.defer_accept = global.tcp_defer_accept;
+  size_t opened = 0;
+  for (const std::string& item : split_names(global.listen_addr)) {
+    *wanted = true;
+    auto addresses = net::resolve_listen(item, port_);
+    if (!addresses) return addresses.error();
+    for (const net::Address& address : *addresses) {
+      auto listener = net::Listener::tcp(loop_, address, options, *this);
+      if (!listener) {
+        log_.warning(cat("cannot listen on ", address.text(), ": ", listener.error().message));
+        continue;
+      }
+      ++opened;
+      add(listener.take());
+    }
+  }
+  if (*wanted && opened == 0) return Error{cat("failed to listen on any address in listen_addr list: ", global.listen_addr)};
+  return {};
+}
+
+Result<void> Listeners::open_unix(const settings::Global& global) {
+  if (global.unix_socket_dir.empty()) return {};
+  std::string path = cat(global.unix_socket_dir, "/.s.PGSQL.", global.listen_port);
+  if (::access(cat(path, ".lock").c_str(), F_OK) == 0) return Error{cat("unix port ", global.listen_port, " is in use")};
+  net::UnixListenOptions options;
+  options.backlog = static_cast<int>(global.listen_backlog);
+  options.mode = static_cast<unsigned>(global.unix_socket_mode);
+  options.group = global.unix_socket_group;
+  auto listener = net::Listener::unix_socket(loop_, path, options, *this);
+  if (!listener) return Error{cat("failed to create unix socket ", path, ": ", listener.error().message)};
+  add(listener.take());
+  return {};
+}
+
+void Listeners::add(std::unique_ptr<net::Listener> listener) {
+  log_.log(cat("listening on ", listener->address().text()));
+  all_.push_back(std::move(listener));
+}
+
+void Listeners::close_tcp() {
+  std::erase_if(all_, [](const auto& listener) { return !listener->address().is_unix(); });
+}
+
+void Listeners::close_all() {
+  for (auto& listener : all_) listener->remove_file();
+  all_.clear();
+}
+
+void Listeners::pause() {
+  for (auto& listener : all_) listener->pause();
+}
+
+void Listeners::resume() {
+  for (auto& listener : all_) listener->resume();
+}
+
+void Listeners::set_defer_accept(bool on) {
+  for (auto& listener : all_) {
+    if (!listener->address().is_unix()) listener->set_defer_accept(on);
+  }
+}
+
+std::vector<Listeners::Row> Listeners::rows() const {
+  std::vector<Row> all;
+  for (const auto& listener : all_) all.push_back({listener->fd(), listener->address()});
+  return all;
+}
+
+void Listeners::on_accept(int fd, net::Listener& listener) {
+  unsigned worker = fleet_.least_loaded();
+  fleet_.clients(worker).fetch_add(1, std::memory_order_relaxed);
+  fleet_.post(worker, NewClient{fd, listener.last_peer(), port_});
+}
+
+void Listeners::on_accept_failed(int error, net::Listener& listener) {
+  log_.error(cat("accept() failed: ", std::strerror(error), ", nobody is accepted on ", listener.address().text(),
+                 " for 5 seconds"));
+}
+
+}  // namespace pgweir::workers

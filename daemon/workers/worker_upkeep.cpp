@@ -1,0 +1,218 @@
+// What a worker does on its tick and on the Director's orders: timeouts, idle servers, minimum sizes, eviction.
+#include "base/text.hpp"
+#include "session/attach.hpp"
+#include "wire/builder.hpp"
+#include "workers/worker.hpp"
+
+namespace pgweir::workers {
+
+using pool::ClientState;
+using pool::ServerState;
+using session::Client;
+using session::LocalPool;
+using session::Reason;
+using session::Server;
+
+namespace {
+
+constexpr unsigned kUpkeepTicks = 3;  // timeouts and idle servers are looked after every 0.3 s
+
+bool over(Micros start, Micros limit, Micros now) {
+  return limit > 0 && start > 0 && now - start > limit;
+}
+
+Reason reason_of(pool::Unfit why) {
+  switch (why) {
+    case pool::Unfit::kLifetime: return Reason::kServerLifetime;
+    case pool::Unfit::kIdleTooLong: return Reason::kServerIdleTimeout;
+    case pool::Unfit::kPaused: return Reason::kPauseMode;
+    case pool::Unfit::kSurplus: return Reason::kServerSurplus;
+    case pool::Unfit::kDisconnected: return Reason::kServerLostIdle;
+    default: return Reason::kConfigChanged;
+  }
+}
+
+}  // namespace
+
+void Worker::on_tick(Micros now) {
+  parts_.fleet.beats(worker).fetch_add(1, std::memory_order_relaxed);
+  bool upkeep = ++ticks_ % kUpkeepTicks == 0;
+  for (LocalPool* pool : pools()) {
+    if (upkeep) look_after(*pool, now);
+    bool wanted = !pool->clients(ClientState::kWaiting).empty() || pool->welcome_waiters > 0;
+    if (wanted) session::feed(*this, *pool);
+  }
+  if (!upkeep) return;
+  std::erase_if(pools_, [](const auto& item) {
+    const LocalPool& pool = *item.second;
+    return pool.shared().database->removed.load() && pool.empty() && pool.welcome_waiters == 0;
+  });
+}
+
+void Worker::sweep() {
+  for (LocalPool* pool : pools()) look_after(*pool, now());
+}
+
+void Worker::look_after(LocalPool& pool, Micros now) {
+  session::bury_overdue(*this, pool);
+  pool.age_idle(now);
+  bool paused = this->paused(pool);
+  pool::Unfit why{};
+  while (pool::ServerEntry* entry = pool.next_to_close(now, paused, &why)) {
+    close_server(*this, static_cast<Server&>(*entry), reason_of(why));
+  }
+  if (paused) {
+    auto& logins = pool.servers(ServerState::kLogin);
+    while (auto* entry = logins.front()) close_server(*this, static_cast<Server&>(*entry), Reason::kPauseMode);
+  }
+  check_waiting(pool, now);
+  check_active(pool, now);
+  check_idle_clients(pool, now);
+  keep_minimum(pool);
+}
+
+void Worker::check_waiting(LocalPool& pool, Micros now) {
+  const pool::Rules& rules = pool.rules();
+  auto& waiting = pool.clients(ClientState::kWaiting);
+  for (auto* entry = waiting.front(); entry;) {
+    auto& client = static_cast<Client&>(*entry);
+    entry = waiting.next(client);
+    if (over(client.wait_start, rules.query_wait_timeout, now)) {
+      close_client(*this, client, Reason::kQueryWaitTimeout);
+    } else if (over(client.query_start, rules.query_timeout, now)) {
+      close_client(*this, client, Reason::kQueryTimeoutQueued);
+    } else if (rules.query_wait_notify > 0 && (now - client.wait_start) / kSecond > rules.query_wait_notify &&
+               client.more().notified_wait != client.wait_start) {
+      client.more().notified_wait = client.wait_start;
+      std::string notice;
+      wire::append_notice(notice, "NOTICE", "00000",
+                          "No server connection available in postgres backend, client being queued");
+      client.stream.send(notice);
+    }
+  }
+}
+
+void Worker::check_active(LocalPool& pool, Micros now) {
+  const pool::Rules& rules = pool.rules();
+  if (rules.query_timeout <= 0 && rules.idle_transaction_timeout <= 0 && rules.transaction_timeout <= 0 &&
+      !rules.fast_close) {
+    return;
+  }
+  auto& active = pool.servers(ServerState::kActive);
+  for (auto* entry = active.front(); entry;) {
+    auto& server = static_cast<Server&>(*entry);
+    entry = active.next(server);
+    Client* client = server.client;
+    if (!client) continue;
+    bool running = !server.replies.all_answered();
+    bool in_transaction = running || server.transaction != 'I';
+    uint32_t generation = pool.shared().database->generation.load();
+    if (running && over(client->query_start, rules.query_timeout, now)) {
+      close_client(*this, *client, Reason::kQueryTimeout);
+    } else if (!running && server.transaction != 'I' && over(server.answered_at, rules.idle_transaction_timeout, now)) {
+      close_client(*this, *client, Reason::kIdleTransactionTimeout);
+    } else if (in_transaction && over(client->xact_start, rules.transaction_timeout, now)) {
+      close_client(*this, *client, Reason::kTransactionTimeout);
+    } else if (rules.fast_close && !in_transaction && server.generation != generation) {
+      close_client(*this, *client, Reason::kConfigChanged);
+    }
+  }
+}
+
+void Worker::check_idle_clients(LocalPool& pool, Micros now) {
+  auto& idle = pool.clients(ClientState::kIdle);
+  for (auto* entry = idle.front(); entry;) {
+    auto& client = static_cast<Client&>(*entry);
+    entry = idle.next(client);
+    Micros limit = settings::client_idle_timeout(*snapshot, client.user->name);
+    if (over(client.last_request, limit, now)) {
+      close_client(*this, client, Reason::kClientIdleTimeout);
+    } else if (snapshot->users.empty()) {
+      return;  // one limit for all, and the longest idle is in front
+    }
+  }
+}
+
+// Each pool has one worker that keeps its minimum, so that many do not launch at once for the same want.
+void Worker::keep_minimum(LocalPool& pool) {
+  pool::SharedPool& shared = pool.shared();
+  int minimum = shared.minimum.load(std::memory_order_relaxed);
+  if (minimum <= 0 || shared.id % shared.workers != worker || paused(pool)) return;
+  if (shared.servers.used() >= minimum || shared.logins.load() > 0) return;
+  auto config = shared.database->config();
+  if (!config || (!config->user && shared.database->clients.used() == 0)) return;
+  auto trouble = shared.trouble();
+  if (trouble && now() < trouble->retry_at) return;
+  pool::Limit refused = pool::Limit::kNone;
+  pool::Slot slot = pool::Slot::acquire(pool.shared_ptr(), bell(), 0, &refused);
+  if (slot) launch(pool, std::move(slot));
+}
+
+bool Worker::evict_here(pool::SharedPool& wanted, pool::Limit limit) {
+  Server* victim = nullptr;
+  for (LocalPool* pool : pools()) {
+    bool same = limit == pool::Limit::kDatabase ? pool->shared().database == wanted.database
+                                                : pool->shared().user == wanted.user;
+    if (!same || &pool->shared() == &wanted) continue;
+    auto* candidate = static_cast<Server*>(pool->eviction_candidate());
+    if (candidate && (!victim || candidate->last_activity < victim->last_activity)) victim = candidate;
+  }
+  if (!victim) return false;
+  close_server(*this, *victim, Reason::kServerEvicted);
+  return true;
+}
+
+void Worker::close_clients_of(const std::string& database, Reason reason) {
+  for (size_t at = clients.size(); at-- > 0;) {
+    if (at >= clients.size()) continue;
+    Client& client = clients[at];
+    if (client.database && client.database->name == database && client.state() != ClientState::kConsole) {
+      close_client(*this, client, reason);
+    }
+  }
+}
+
+void Worker::close_servers_of(const std::string& database, Reason reason) {
+  for (size_t at = servers.size(); at-- > 0;) {
+    if (at >= servers.size()) continue;
+    Server& server = servers[at];
+    if (server.local_pool && server.local_pool->shared().database->name == database) close_server(*this, server, reason);
+  }
+}
+
+bool Worker::kill_client(uint32_t id) {
+  for (const auto& client : clients) {
+    if (client->id != id || client->state() == ClientState::kLogin) continue;
+    close_client(*this, *client, Reason::kAdminDisconnect);
+    return true;
+  }
+  return false;
+}
+
+void Worker::refuse_waiting() {
+  for (LocalPool* pool : pools()) {
+    while (auto* entry = pool->clients(ClientState::kWaiting).front()) {
+      close_client(*this, static_cast<Client&>(*entry), Reason::kServerShuttingDown);
+    }
+  }
+  sweep();
+}
+
+size_t Worker::obsolete_servers(const std::string& database) const {
+  size_t count = 0;
+  for (const auto& server : servers) {
+    if (!server->shared_pool) continue;
+    const pool::SharedDatabase& entry = *server->shared_pool->database;
+    if (!database.empty() && entry.name != database) continue;
+    if (server->generation != entry.generation.load()) ++count;
+  }
+  return count;
+}
+
+size_t Worker::console_clients() const {
+  size_t count = 0;
+  for (const auto& client : clients) count += client->state() == ClientState::kConsole;
+  return count;
+}
+
+}  // namespace pgweir::workers
