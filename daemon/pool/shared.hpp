@@ -16,6 +16,7 @@
 #include "base/clock.hpp"
 #include "pool/scram_note.hpp"
 #include "settings/snapshot.hpp"
+#include "track/parameters.hpp"
 
 namespace pgweir::pool {
 
@@ -42,6 +43,7 @@ class Quota {
 // What a server said when it let us in; every client of the pool is greeted with it.
 struct Welcome {
   std::vector<std::pair<std::string, std::string>> parameters;  // ParameterStatus, in the server's order
+  track::ParameterSet tracked;  // the tracked ones among them, to be shared by the clients that set none of their own
 };
 
 // Why servers of a pool cannot be had at the moment, and when the next try is due.

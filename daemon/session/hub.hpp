@@ -64,6 +64,7 @@ class Hub {
   pool::SnapshotPtr snapshot;
   std::shared_ptr<const net::TlsContext> client_tls;  // null: TLS is off for clients
   std::shared_ptr<const net::TlsContext> server_tls;  // null: TLS is off towards servers
+  track::TrackedPtr tracked;                          // names of the tracked parameters
   std::string process_secret;                         // random, for the salts of users who do not exist
   Outbox outbox;
   Registry<Client> clients;

@@ -1,0 +1,17 @@
+// The login of a client: read_startup > upgrade_tls > choose_pool > match_hba > fetch_secret > prove_identity >
+// send_welcome, one coroutine a step. Promises: bounded by client_login_timeout; before the proof small messages only;
+// unknown users see what known ones see. Does not: serve the client afterwards - its last line hands it to
+// Hub::client_ready. A cancel request branches off after read_startup (client_cancel.cpp).
+#pragma once
+
+#include "net/task.hpp"
+#include "session/hub.hpp"
+
+namespace pgweir::login {
+
+// `client`: accepted, in the hub's registry, its stream open, its seat holding the socket. Ends with the client logged
+// in (idle, waiting for nothing), a console client authenticated (the console sends its own welcome, AuthenticationOk
+// included), or closed.
+net::Task<void> client_login(session::Hub& hub, session::Client& client);
+
+}  // namespace pgweir::login
