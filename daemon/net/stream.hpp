@@ -90,6 +90,7 @@ class Stream {
   bool open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
   bool connecting() const { return connecting_; }
+  bool peer_closed() const { return end_seen_; }  // the peer has shut down; bytes may still wait
   // A send failed; what the peer sent before may still be readable.
   bool broken() const { return broken_; }
 

@@ -11,7 +11,8 @@ template <class Map>
 auto values_of(const Map& map) {
   std::vector<typename Map::mapped_type> all;
   all.reserve(map.size());
-  for (const auto& item : map) all.push_back(item.second);
+  for (const auto& item : map)
+    all.push_back(item.second);
   return all;
 }
 
@@ -135,8 +136,10 @@ std::vector<std::string> Books::apply(SnapshotPtr snapshot) {
     set_limits(*entry);
     databases_[name] = entry;
   }
-  for (auto& [name, user] : users_) set_limits(*user);
-  for (auto& [key, pool] : pools_) set_limits(*pool);
+  for (auto& [name, user] : users_)
+    set_limits(*user);
+  for (auto& [key, pool] : pools_)
+    set_limits(*pool);
   std::erase_if(by_id_, [](const auto& item) { return item.second.expired(); });
   return gone;
 }
@@ -146,7 +149,8 @@ void Books::obsolete(SharedDatabase* database) {
     database->generation.fetch_add(1);
     return;
   }
-  for (const auto& entry : databases()) entry->generation.fetch_add(1);
+  for (const auto& entry : databases())
+    entry->generation.fetch_add(1);
 }
 
 std::vector<std::string> Books::drop_idle_automatic(Micros now, Micros idle_timeout) {

@@ -1,7 +1,7 @@
-// What SCRAM logins leave behind, so that the next one is cheap or possible at all: keys recovered from a client's proof
-// (pass-through), a verifier made from a plain secret, keys of a password that a server knows. Raw bytes, because pool/
-// knows no cryptography. Promises: thread safe; a note is found only under the mark of the secret it was made from, so
-// a changed or removed secret makes it worthless; wiped when it goes.
+// What SCRAM logins leave behind, so that the next one is cheap or possible at all: keys recovered from a client's
+// proof (pass-through), a verifier made from a plain secret, keys of a password that a server knows. Raw bytes, because
+// pool/ knows no cryptography. Promises: thread safe; a note is found only under the mark of the secret it was made
+// from, so a changed or removed secret makes it worthless; wiped when it goes.
 #pragma once
 
 #include <cstdint>

@@ -58,8 +58,8 @@ struct LoginTrouble {
 struct SharedUser {
   explicit SharedUser(std::string n) : name(std::move(n)) {}
   const std::string name;
-  Quota servers;  // max_user_connections, counted by pool user
-  Quota clients;  // max_user_client_connections, counted by login user
+  Quota servers;          // max_user_connections, counted by pool user
+  Quota clients;          // max_user_client_connections, counted by login user
   ScramMemo client_keys;  // pass-through: of its own last SCRAM login against a stored SCRAM secret
   ScramMemo verifier;     // made from its plain secret
 };

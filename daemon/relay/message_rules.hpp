@@ -11,10 +11,10 @@ namespace pgweir::relay {
 
 // From clients. Source: protocol chapter "Message Flow"; compat/wire.md sections 1, 7, 9, 10.
 enum class ClientStep : uint8_t {
-  kUnknown,     // not allowed after login
-  kForward,     // expects a reply of `kind`
-  kMark,        // expects none, but the ledger must know of it (CopyDone, CopyFail)
-  kPlain,       // expects none (Flush; CopyData)
+  kUnknown,  // not allowed after login
+  kForward,  // expects a reply of `kind`
+  kMark,     // expects none, but the ledger must know of it (CopyDone, CopyFail)
+  kPlain,    // expects none (Flush; CopyData)
   kQuery,
   kParse,
   kBind,

@@ -14,7 +14,7 @@ using session::Reason;
 using session::Server;
 
 namespace {
-constexpr int kReadsATurn = 8;           // then others have their turn
+constexpr int kReadsATurn = 8;  // then others have their turn
 constexpr size_t kHeaderSize = 5;
 constexpr size_t kMostHeld = 64 * 1024;  // of a server's message that we would like to see whole but need not
 }  // namespace
@@ -55,7 +55,9 @@ bool Relay::may_read(Client& client) {
     return false;
   }
   Server* server = client.server;
-  return !server || (!server->held_until_proven && server->stream.unsent() == 0);
+  if (!server) return true;
+  bool repeating = server->retry && server->retry->phase == session::RetryCopy::Phase::kFailed;
+  return !server->held_until_proven && !repeating && server->stream.unsent() == 0;
 }
 
 void Relay::read_client(Client& client) {
@@ -86,8 +88,7 @@ void Relay::read_client(Client& client) {
 }
 
 void Relay::resume(Client& client) {
-  if (client.state() == ClientState::kGone || client.state() == ClientState::kWaiting) return;
-  if (client.server && (client.server->held_until_proven || client.server->stream.unsent() > 0)) return;
+  if (client.state() == ClientState::kGone || !may_read(client)) return;
   if (client.held) {
     std::unique_ptr<std::string> held = std::move(client.held);
     if (scan_client(client, hub_.outbox.scribble(*held)) == Scan::kClosed) return;

@@ -7,6 +7,8 @@
 #include "relay/message_rules.hpp"
 #include "session/attach.hpp"
 #include "session/hub.hpp"
+#include "wire/error_fields.hpp"
+#include "wire/framing.hpp"
 
 namespace pgweir::relay {
 
@@ -72,30 +74,34 @@ class Relay {
   // client_messages.cpp: what each message of a client means
   Scan on_client_message(session::Client& client, Piece& piece, const wire::Header& header, const ClientRule& rule);
   Scan on_parse(session::Client& client, Piece& piece, size_t size);
+  Scan on_unnamed_parse(session::Client& client, Piece& piece, size_t size, bool whole);
   Scan on_bind(session::Client& client, Piece& piece, size_t size);
   Scan on_describe(session::Client& client, Piece& piece, size_t size);
   Scan on_close(session::Client& client, Piece& piece, size_t size);
-  Scan on_unnamed_parse(session::Client& client, Piece& piece, size_t size, bool whole);
-  bool ensure_statement(session::Client& client, Piece& piece, const track::StatementPtr& statement);
-  void ensure_unnamed(session::Client& client, Piece& piece);
-  void replace_head(session::Client& client, Piece& piece, size_t size, const track::NewHead& head);
   Scan skipping(session::Client& client, Piece& piece, size_t size, char type);
-  void deliver_local(session::Client& client, session::Server& server, Piece* run_of_server);
+  void send_parse(session::Server& server, const track::Statement& statement);
+  void ensure_statement(session::Server& server, Piece& piece, const track::StatementPtr& statement);
+  void ensure_unnamed(session::Client& client, Piece& piece);
+  void evict_statements(session::Server& server);
+  void deliver_local(session::Server& server, Piece* run);
 
   // server_messages.cpp: what each message of a server means
   Scan on_server_message(session::Server& server, Piece& piece, const wire::Header& header);
   Scan on_unlinked(session::Server& server, Piece& piece, char type, ByteView body, size_t size);
   Scan on_ready(session::Server& server, Piece& piece, const track::Match& match);
-  void on_error(session::Server& server, ByteView body, const track::Match& match);
-  void on_completed(session::Server& server, const track::Match& match, ByteView body);
-  bool on_parameter(session::Server& server, ByteView body, bool hidden);
+  Scan on_hidden_ready(session::Server& server);
   Scan mismatch(session::Server& server, char type);
+  bool on_error(session::Server& server, ByteView body, const track::Match& match, bool hidden);
+  bool on_parameter(session::Server& server, ByteView body, bool hidden);
+  void on_command(session::Server& server, ByteView body);
+  void on_completed(session::Server& server, const track::Match& match);
 
   // heal.cpp: "cached plan must not change result type"
-  void remember_for_retry(session::Client& client, ByteView message, const track::StatementPtr& statement, bool opens);
+  void remember_for_retry(session::Server& server, ByteView head, ByteView rest, size_t rest_size,
+                          const track::StatementPtr& statement);
   void extend_retry(session::Server& server, ByteView message, char type, bool whole);
-  bool heals(session::Server& server, char type, ByteView body, const track::Match& match);
-  bool retry_now(session::Server& server);
+  bool heals(session::Server& server, const wire::ErrorFields& fields, const track::Match& match);
+  void retry_now(session::Server& server);
 
   session::Hub& hub_;
   ClientEvents client_events_;

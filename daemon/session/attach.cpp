@@ -60,7 +60,7 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   bool clean = in_sync(&client, *server);
   client.server = nullptr;
   server->client = nullptr;
-  server->retry.reset();
+  if (server->retry) server->retry->phase = RetryCopy::Phase::kOff;
   if (fate == Fate::kClose || client.replication != Replication::kNone) {
     close_server(hub, *server, reason);
     return;
@@ -145,7 +145,7 @@ void link(Hub& hub, Client& client, Server& server) {
 void release(Hub& hub, Server& server) {
   Client* client = server.client;
   server.client = nullptr;
-  server.retry.reset();
+  if (server.retry) server.retry->phase = RetryCopy::Phase::kOff;
   if (client) {
     client->server = nullptr;
     client->xact_start = 0;

@@ -70,6 +70,7 @@ class Hub {
   Registry<Client> clients;
   Registry<Server> servers;
   Tally tally;
+  uint64_t next_unnamed = 0;  // numbers of clients' unnamed statements on this worker
 
   // To be looked at after the batch: a client that got a server or whose peer drained, a server whose client drained.
   List<Client, ReadyTag> ready_clients;

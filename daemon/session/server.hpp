@@ -18,9 +18,17 @@ namespace pgweir::session {
 
 // A copy of the batch in flight, kept while it may have to be sent again ("cached plan must not change result type").
 struct RetryCopy {
-  std::string messages;   // as sent: Bind ... Sync
-  std::string statement;  // server name of the statement they bind
-  enum class Phase : uint8_t { kArmed, kFailed, kRetried } phase = Phase::kArmed;
+  enum class Phase : uint8_t {
+    kOff,
+    kOpen,      // the batch goes on
+    kComplete,  // its Sync has been sent
+    kFailed,    // the error came; its ReadyForQuery is awaited
+    kRetried,   // sent again: a second error is the client's
+  };
+  Phase phase = Phase::kOff;
+  std::string messages;  // as sent: Bind ... Sync
+  std::string kinds;     // their type bytes
+  track::StatementPtr statement;
 };
 
 // What the worker does with a server of its ready list, after the batch.
@@ -28,7 +36,7 @@ enum class Errand : uint8_t { kNone, kRead, kReset, kCheck, kCleanUp, kMove };
 
 class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag> {
  public:
-  Client* client = nullptr;  // attached; null unless active
+  Client* client = nullptr;         // attached; null unless active
   LocalPool* local_pool = nullptr;  // null while it moves between workers
   std::shared_ptr<pool::SharedPool> shared_pool;
   track::ReplyQueue replies;
@@ -42,7 +50,7 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   std::string last_error;  // its last FATAL, for "server conn crashed?"
   std::string last_sqlstate;
   uint32_t registry_index = 0;
-  size_t host = 0;  // index into its database's host list
+  size_t host = 0;    // index into its database's host list
   std::string place;  // that host's name or address as configured, or the path of the unix socket
   Errand errand = Errand::kNone;
   uint16_t moving_to = 0;          // the worker, with Errand::kMove
@@ -51,6 +59,7 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   bool hidden_set = false;         // the SETs of an attach are in flight: their answers must not fail
   bool held_until_proven = false;  // ... and the client's request waits for them
   std::string set_error;           // what it said to them
+  uint64_t batch = 1;              // number of the batch that is open now: grows with every Sync and Query
   Micros attached_at = 0;
   Micros closing_deadline = kNever;
   Micros answered_at = 0;  // last ReadyForQuery

@@ -89,6 +89,10 @@ class ReplyQueue {
 
   bool empty() const { return count_ == 0; }
   size_t size() const { return count_; }
+  // The answer at the head shall not reach the client after all (its batch will be repeated).
+  void hide_head() {
+    if (count_ > 0) at(0).action = Action::kHide;
+  }
   bool head_hidden() const { return count_ > 0 && at(0).action == Action::kHide; }
   // Nothing is owed, and the server waits for a new request, not for a Sync or the rest of a COPY.
   bool all_answered() const { return count_ == 0 && !open_batch_ && !skipping_ && !copy_in_; }

@@ -5,7 +5,8 @@ namespace pgweir::workers {
 unsigned Fleet::least_loaded() const {
   unsigned best = 0;
   for (unsigned worker = 1; worker < size(); ++worker) {
-    if (posts_[worker]->clients.load(std::memory_order_relaxed) < posts_[best]->clients.load(std::memory_order_relaxed)) {
+    if (posts_[worker]->clients.load(std::memory_order_relaxed) <
+        posts_[best]->clients.load(std::memory_order_relaxed)) {
       best = worker;
     }
   }

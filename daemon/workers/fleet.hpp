@@ -13,7 +13,8 @@ namespace pgweir::workers {
 class Fleet final : public pool::Bell {
  public:
   explicit Fleet(unsigned workers) : posts_(workers) {
-    for (auto& post : posts_) post = std::make_unique<Post>();
+    for (auto& post : posts_)
+      post = std::make_unique<Post>();
   }
 
   unsigned size() const { return static_cast<unsigned>(posts_.size()); }

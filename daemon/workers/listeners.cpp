@@ -25,7 +25,8 @@ Result<void> Listeners::adopt(const std::vector<int>& passed, const settings::Gl
   for (int fd : passed) {
     log_.log(cat("socket passed from service manager (fd ", fd, ")"));
     auto listener = net::Listener::adopt(loop_, fd, *this);
-    if (!listener) return Error{cat("cannot use the socket passed from service manager (fd ", fd, "): ", listener.error().message)};
+    if (!listener)
+      return Error{cat("cannot use the socket passed from service manager (fd ", fd, "): ", listener.error().message)};
     add(listener.take());
   }
   return {};
@@ -51,14 +52,16 @@ Result<void> Listeners::open_tcp(const settings::Global& global, bool* wanted) {
       add(listener.take());
     }
   }
-  if (*wanted && opened == 0) return Error{cat("failed to listen on any address in listen_addr list: ", global.listen_addr)};
+  if (*wanted && opened == 0)
+    return Error{cat("failed to listen on any address in listen_addr list: ", global.listen_addr)};
   return {};
 }
 
 Result<void> Listeners::open_unix(const settings::Global& global) {
   if (global.unix_socket_dir.empty()) return {};
   std::string path = cat(global.unix_socket_dir, "/.s.PGSQL.", global.listen_port);
-  if (::access(cat(path, ".lock").c_str(), F_OK) == 0) return Error{cat("unix port ", global.listen_port, " is in use")};
+  if (::access(cat(path, ".lock").c_str(), F_OK) == 0)
+    return Error{cat("unix port ", global.listen_port, " is in use")};
   net::UnixListenOptions options;
   options.backlog = static_cast<int>(global.listen_backlog);
   options.mode = static_cast<unsigned>(global.unix_socket_mode);
@@ -79,16 +82,19 @@ void Listeners::close_tcp() {
 }
 
 void Listeners::close_all() {
-  for (auto& listener : all_) listener->remove_file();
+  for (auto& listener : all_)
+    listener->remove_file();
   all_.clear();
 }
 
 void Listeners::pause() {
-  for (auto& listener : all_) listener->pause();
+  for (auto& listener : all_)
+    listener->pause();
 }
 
 void Listeners::resume() {
-  for (auto& listener : all_) listener->resume();
+  for (auto& listener : all_)
+    listener->resume();
 }
 
 void Listeners::set_defer_accept(bool on) {
@@ -99,7 +105,8 @@ void Listeners::set_defer_accept(bool on) {
 
 std::vector<Listeners::Row> Listeners::rows() const {
   std::vector<Row> all;
-  for (const auto& listener : all_) all.push_back({listener->fd(), listener->address()});
+  for (const auto& listener : all_)
+    all.push_back({listener->fd(), listener->address()});
   return all;
 }
 

@@ -19,7 +19,7 @@ class Listeners final : public net::AcceptHandler {
 
   // Error texts of compat/config_file.md, "Listening". A failing address is a warning while another one works.
   Result<void> open(const settings::Global& global, const std::vector<int>& passed);
-  void close_tcp();     // a shutdown that waits: only the unix sockets go on, for the console
+  void close_tcp();  // a shutdown that waits: only the unix sockets go on, for the console
   void close_all();
   void pause();
   void resume();

@@ -83,8 +83,10 @@ void Worker::run() {
   loop.run(*this);
   parts_.fleet.mailbox(worker).close();
   cancels_.clear();
-  while (clients.size() > 0) close_client(*this, clients[clients.size() - 1], Reason::kDaemonExit);
-  while (servers.size() > 0) bury(*this, servers[servers.size() - 1]);
+  while (clients.size() > 0)
+    close_client(*this, clients[clients.size() - 1], Reason::kDaemonExit);
+  while (servers.size() > 0)
+    bury(*this, servers[servers.size() - 1]);
   bury_dead();
   pools_.clear();
 }
@@ -159,8 +161,9 @@ void Worker::take(NewClient mail) {
     (void)!::write(mail.fd, message.data(), message.size());
     ::close(mail.fd);
     parts_.fleet.clients(worker).fetch_sub(1, std::memory_order_relaxed);
-    log.write(Level::kWarning, cat("connection from ", mail.peer.text(), " refused: the file descriptor limit (",
-                                   parts_.descriptor_limit, ") is reached, raise LimitNOFILE or lower max_client_conn"));
+    log.write(Level::kWarning,
+              cat("connection from ", mail.peer.text(), " refused: the file descriptor limit (",
+                  parts_.descriptor_limit, ") is reached, raise LimitNOFILE or lower max_client_conn"));
     return;
   }
   net::apply_socket_options(mail.fd, mail.peer.family(), socket_options(snapshot->global));
@@ -273,7 +276,8 @@ LocalPool& Worker::pool_of(const std::shared_ptr<pool::SharedPool>& shared) {
 std::vector<LocalPool*> Worker::pools() {
   std::vector<LocalPool*> all;
   all.reserve(pools_.size());
-  for (auto& [id, pool] : pools_) all.push_back(pool.get());
+  for (auto& [id, pool] : pools_)
+    all.push_back(pool.get());
   return all;
 }
 
@@ -334,8 +338,8 @@ void Worker::evict_for(LocalPool& pool, pool::Limit limit) {
   pool.next_eviction = now() + 20 * kMillisecond;  // one at a time: the slot comes back when it is really closed
   if (evict_here(pool.shared(), limit)) return;
   for (const auto& other : books.pools()) {
-    bool same = limit == pool::Limit::kDatabase ? other->database == pool.shared().database
-                                                : other->user == pool.shared().user;
+    bool same =
+        limit == pool::Limit::kDatabase ? other->database == pool.shared().database : other->user == pool.shared().user;
     if (!same || other->id == pool.shared().id) continue;
     if (auto holder = other->idle_elsewhere(worker)) {
       return parts_.fleet.post(*holder, EvictIdle{pool.shared_ptr(), limit});
@@ -346,13 +350,15 @@ void Worker::evict_for(LocalPool& pool, pool::Limit limit) {
 void Worker::welcome_news(pool::SharedPool& shared) {
   auto pool = books.pool_by_id(shared.id);
   if (!pool) return;
-  for (unsigned to = 0; to < parts_.fleet.size(); ++to) parts_.fleet.post(to, WelcomeNews{pool});
+  for (unsigned to = 0; to < parts_.fleet.size(); ++to)
+    parts_.fleet.post(to, WelcomeNews{pool});
 }
 
 void Worker::login_trouble(pool::SharedPool& shared, bool tell) {
   auto pool = books.pool_by_id(shared.id);
   if (!pool) return;
-  for (unsigned to = 0; to < parts_.fleet.size(); ++to) parts_.fleet.post(to, LoginTroubleNews{pool, tell});
+  for (unsigned to = 0; to < parts_.fleet.size(); ++to)
+    parts_.fleet.post(to, LoginTroubleNews{pool, tell});
 }
 
 }  // namespace pgweir::workers

@@ -66,7 +66,7 @@ class Worker final : public session::Hub, private net::Turn {
   void close_clients_of(const std::string& database, session::Reason reason);
   void close_servers_of(const std::string& database, session::Reason reason);
   bool kill_client(uint32_t id);
-  void refuse_waiting();     // SHUTDOWN WAIT_FOR_SERVERS
+  void refuse_waiting();                                       // SHUTDOWN WAIT_FOR_SERVERS
   size_t obsolete_servers(const std::string& database) const;  // empty: of all
   size_t console_clients() const;
 

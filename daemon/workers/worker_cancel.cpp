@@ -21,14 +21,15 @@ uint64_t head_of(uint32_t pid, ByteView secret) {
 bool same_secret(ByteView a, ByteView b) {
   if (a.size() != b.size()) return false;
   unsigned char difference = 0;
-  for (size_t at = 0; at < a.size(); ++at) difference |= static_cast<unsigned char>(a[at] ^ b[at]);
+  for (size_t at = 0; at < a.size(); ++at)
+    difference |= static_cast<unsigned char>(a[at] ^ b[at]);
   return difference == 0;
 }
 
 }  // namespace
 
-// Eight random bytes as PgBouncer's: the top bit of the first is clear (a positive "process id"); with a peer_id bytes 1
-// and 2 hold it and the low bits of byte 7 the TTL (compat/wire.md, section 6). Longer keys are random beyond.
+// Eight random bytes as PgBouncer's: the top bit of the first is clear (a positive "process id"); with a peer_id bytes
+// 1 and 2 hold it and the low bits of byte 7 the TTL (compat/wire.md, section 6). Longer keys are random beyond.
 void Worker::draw_cancel_key(Client& client, size_t secret_size) {
   auto& key = client.cancel_key;
   key.size = static_cast<uint8_t>(std::min(secret_size, key.secret.size()));
@@ -133,8 +134,7 @@ bool Worker::start_cancel(Client& client, std::function<void(CancelOutcome)> don
   }
   ++tally.cancels;
   cancels_.push_back(std::make_unique<net::Spawned>());
-  cancels_.back()->start(loop, login::forward_cancel(*this, *server),
-                         [done] { done(CancelOutcome::kDelivered); });
+  cancels_.back()->start(loop, login::forward_cancel(*this, *server), [done] { done(CancelOutcome::kDelivered); });
   return true;
 }
 

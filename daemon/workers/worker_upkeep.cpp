@@ -50,7 +50,8 @@ void Worker::on_tick(Micros now) {
 }
 
 void Worker::sweep() {
-  for (LocalPool* pool : pools()) look_after(*pool, now());
+  for (LocalPool* pool : pools())
+    look_after(*pool, now());
 }
 
 void Worker::look_after(LocalPool& pool, Micros now) {
@@ -63,7 +64,8 @@ void Worker::look_after(LocalPool& pool, Micros now) {
   }
   if (paused) {
     auto& logins = pool.servers(ServerState::kLogin);
-    while (auto* entry = logins.front()) close_server(*this, static_cast<Server&>(*entry), Reason::kPauseMode);
+    while (auto* entry = logins.front())
+      close_server(*this, static_cast<Server&>(*entry), Reason::kPauseMode);
   }
   check_waiting(pool, now);
   check_active(pool, now);
@@ -176,7 +178,8 @@ void Worker::close_servers_of(const std::string& database, Reason reason) {
   for (size_t at = servers.size(); at-- > 0;) {
     if (at >= servers.size()) continue;
     Server& server = servers[at];
-    if (server.local_pool && server.local_pool->shared().database->name == database) close_server(*this, server, reason);
+    if (server.local_pool && server.local_pool->shared().database->name == database)
+      close_server(*this, server, reason);
   }
 }
 
@@ -211,7 +214,8 @@ size_t Worker::obsolete_servers(const std::string& database) const {
 
 size_t Worker::console_clients() const {
   size_t count = 0;
-  for (const auto& client : clients) count += client->state() == ClientState::kConsole;
+  for (const auto& client : clients)
+    count += client->state() == ClientState::kConsole;
   return count;
 }
 

@@ -1,0 +1,215 @@
+// What the messages of a server mean: the ledger's verdict, parameters, confirmations, the end of a transaction.
+#include "base/text.hpp"
+#include "relay/relay.hpp"
+#include "wire/error_fields.hpp"
+#include "wire/reader.hpp"
+
+namespace pgweir::relay {
+
+using session::Client;
+using session::Reason;
+using session::RetryCopy;
+using session::Server;
+using track::Action;
+using track::Kind;
+
+namespace {
+
+// What an error has swallowed, to be undone in the opposite order: the last change first.
+struct Swallowed {
+  struct Item {
+    Kind kind;
+    Action action;
+    track::StatementNote note;
+    bool noted;
+  };
+  std::vector<Item> items;
+
+  static void collect(void* context, Kind kind, Action action, track::StatementNote* note) {
+    if (kind != Kind::kParse && kind != Kind::kClose) return;
+    auto& self = *static_cast<Swallowed*>(context);
+    self.items.push_back({kind, action, note ? std::move(*note) : track::StatementNote{}, note != nullptr});
+  }
+
+  void undo(Server& server) const {
+    Client* client = server.client;
+    for (auto item = items.rbegin(); item != items.rend(); ++item) {
+      const track::StatementNote& note = item->note;
+      if (!item->noted || !note.statement) {
+        if (item->kind == Kind::kParse) server.unnamed = 0;
+        if (item->kind == Kind::kParse && item->action == Action::kForward && client) client->unnamed = 0;
+        continue;
+      }
+      if (item->kind == Kind::kParse) {
+        if (note.sent) server.statements.remove(*note.statement);
+        if (client && !note.client_name.empty()) client->statements.remove(note.client_name);
+      } else if (note.sent) {  // an eviction that did not happen
+        server.statements.sent(note.statement, server.batch);
+        server.statements.confirm(*note.statement);
+      } else if (client) {
+        client->statements.add(note.client_name, note.statement);
+      }
+    }
+  }
+};
+
+bool is_tag(ByteView body, ByteView tag) {
+  return body.size() == tag.size() + 1 && body.substr(0, tag.size()) == tag;
+}
+
+}  // namespace
+
+Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::Header& header) {
+  size_t size = header.size();
+  ByteView body = piece.rest().substr(wire::kHeaderSize, header.body_size());
+  Client* client = server.client;
+  if (!server_rule(header.type).known) {
+    close_server(hub_, server, Reason::kServerUnknownPacket);
+    return Scan::kClosed;
+  }
+  if (!client) return on_unlinked(server, piece, header.type, body, size);
+  bool hidden = false;
+  if ((header.type == 'D' || header.type == 'd') && server.replies.takes_row(&hidden)) {
+    hidden ? drop(server, client, piece, size) : pass(server, piece, size);
+    return Scan::kDone;
+  }
+  Swallowed swallowed;
+  track::Match match = server.replies.match(header.type, body, Swallowed::collect, &swallowed);
+  if (match.verdict == track::Match::Verdict::kMismatch) return mismatch(server, header.type);
+  hidden = match.verdict == track::Match::Verdict::kHide;
+  bool whole = body.size() == header.body_size();
+  if (header.type == 'E') {
+    swallowed.undo(server);
+    hidden = on_error(server, whole ? body : ByteView(), match, hidden);
+  }
+  if (header.type == 'S') hidden = on_parameter(server, body, hidden);
+  if (header.type == 'C' && whole) on_command(server, body);
+  if (match.completed) on_completed(server, match);
+  hidden ? drop(server, client, piece, size) : pass(server, piece, size);
+  deliver_local(server, &piece);
+  return header.type == 'Z' ? on_ready(server, piece, match) : Scan::kDone;
+}
+
+// Nobody is attached. Notices and notifications are dropped, parameters noted; the rest must not come.
+Relay::Scan Relay::on_unlinked(Server& server, Piece& piece, char type, ByteView body, size_t size) {
+  if (type == 'S') on_parameter(server, body, true);
+  if (type == 'A' || type == 'N' || type == 'S') {
+    drop(server, nullptr, piece, size);
+    return Scan::kDone;
+  }
+  wire::ErrorFields fields = wire::parse_error_fields(type == 'E' ? body : ByteView());
+  hub_.log.write(Level::kWarning, cat(log_prefix(server), "got packet '", type, "' from server when not linked",
+                                      fields.message.empty() ? "" : ": ", fields.message));
+  close_server(hub_, server, type == 'E' ? Reason::kServerLostIdle : Reason::kServerUnsolicited, fields.message);
+  return Scan::kClosed;
+}
+
+Relay::Scan Relay::mismatch(Server& server, char type) {
+  ++hub_.tally.mismatches;
+  hub_.log.write(Level::kError,
+                 cat(log_prefix(server), "server sent '", type, "' which nothing it was asked explains (",
+                     server.replies.size(), " answers owed): connection closed, not reused"));
+  close_server(hub_, server, Reason::kAnswerMismatch, cat("message '", type, "'"));
+  return Scan::kClosed;
+}
+
+// Returns whether the error is hidden from the client.
+bool Relay::on_error(Server& server, ByteView body, const track::Match& match, bool hidden) {
+  wire::ErrorFields fields = wire::parse_error_fields(body);
+  if (fields.fatal()) {
+    server.last_error = fields.message;
+    server.last_sqlstate = fields.sqlstate;
+    return false;
+  }
+  if (match.kind == Kind::kQuery && hidden) {
+    server.set_error = fields.message.empty() ? "refused" : std::string(fields.message);
+    return true;
+  }
+  if (heals(server, fields, match)) return true;
+  return false;  // also that of a hidden Parse: the client's own messages behind it are swallowed
+}
+
+// Returns whether the report is hidden. The client hears of a value that is new to it.
+bool Relay::on_parameter(Server& server, ByteView body, bool hidden) {
+  wire::Reader reader(body);
+  ByteView name = reader.cstring();
+  ByteView value = reader.cstring();
+  if (!reader.ok()) return true;
+  bool tracked = server.parameters.set(name, value);
+  Client* client = server.client;
+  if (!client || !tracked) return hidden;
+  track::Value before = client->parameters.value(name);
+  client->parameters.set(name, value);
+  bool news = !before || !equal_ignoring_case(*before, value);
+  return hidden && !news;
+}
+
+void Relay::on_command(Server& server, ByteView body) {
+  if (body.size() < 5 || (body[0] != 'D' && body[0] != 'R')) return;
+  bool discard = is_tag(body, "DISCARD ALL");
+  if (discard || is_tag(body, "DEALLOCATE ALL")) {
+    server.statements.clear();
+    if (server.client) server.client->statements.clear();
+  }
+  if (discard || is_tag(body, "RESET")) server.parameters.set_extras(nullptr);
+}
+
+void Relay::on_completed(Server& server, const track::Match& match) {
+  if (!match.note || !match.note->statement || match.kind != Kind::kParse) return;
+  const track::StatementPtr& statement = match.note->statement;
+  server.statements.sent(statement, server.batch);
+  server.statements.confirm(*statement);
+}
+
+// ReadyForQuery: a request has been answered, perhaps a transaction has ended, perhaps the server is free.
+Relay::Scan Relay::on_ready(Server& server, Piece& piece, const track::Match& match) {
+  Client& client = *server.client;
+  Micros now = hub_.now();
+  server.transaction = match.status == 0 ? 'I' : match.status;
+  server.answered_at = now;
+  if (server.retry && server.retry->phase == RetryCopy::Phase::kFailed) {
+    retry_now(server);
+    return Scan::kDone;
+  }
+  if (match.verdict == track::Match::Verdict::kHide) return on_hidden_ready(server);
+  send_run(client, piece);
+  session::Counters& counters = client.local_pool->counters;
+  bool answered = server.replies.all_answered();
+  ++counters.queries;
+  ++hub_.tally.queries;
+  if (client.query_start > 0) counters.query_time += static_cast<uint64_t>(now - client.query_start);
+  client.query_start = answered ? 0 : now;
+  if (server.transaction == 'I') {
+    ++counters.xacts;
+    if (client.xact_start > 0) counters.xact_time += static_cast<uint64_t>(now - client.xact_start);
+    client.xact_start = answered ? 0 : now;
+  }
+  settings::PoolMode mode = client.local_pool->rules().mode;
+  if (mode == settings::PoolMode::kStatement && server.transaction != 'I') {
+    close_client(hub_, client, Reason::kTransactionInStatementMode);
+    return server.state() == pool::ServerState::kActive ? Scan::kDone : Scan::kClosed;
+  }
+  bool over = answered && server.transaction == 'I' && client.body_left == 0;
+  if (over && mode != settings::PoolMode::kSession) release(hub_, server);
+  return server.state() == pool::ServerState::kGone || server.state() == pool::ServerState::kClosing ? Scan::kClosed
+                                                                                                     : Scan::kDone;
+}
+
+// The SETs of an attach are through.
+Relay::Scan Relay::on_hidden_ready(Server& server) {
+  Client& client = *server.client;
+  if (!server.hidden_set) return Scan::kDone;
+  server.hidden_set = false;
+  if (!server.set_error.empty()) {
+    std::string text = cat("invalid server parameter: ", server.set_error);
+    close_server(hub_, server, Reason::kInvalidParameter, text);
+    return Scan::kClosed;
+  }
+  client.parameters_unproven = false;
+  if (!server.held_until_proven) return Scan::kDone;
+  server.held_until_proven = false;
+  session::resume(hub_, client);
+  return Scan::kDone;
+}
+
+}  // namespace pgweir::relay
