@@ -82,7 +82,8 @@ Address Address::from_sockaddr(const sockaddr* address, socklen_t size) {
     const char* name = reinterpret_cast<const sockaddr_un*>(address)->sun_path;
     size_t length = size - kPathOffset;
     bool abstract = name[0] == '\0';
-    std::string path = abstract ? "@" + std::string(name + 1, length - 1) : std::string(name, strnlen(name, length));
+    std::string path(name, abstract ? length : strnlen(name, length));
+    if (abstract) path[0] = '@';
     if (!path.empty()) out.path_ = std::make_unique<std::string>(std::move(path));
   }
   return out;

@@ -1,5 +1,6 @@
 // The event loop: one libevent base a thread. A turn is: wait for ready sockets, run their callbacks, resume the
 // coroutines that became due, run what ended, tick, then Turn::after_batch.
+// Streams, listeners, wake-ups and coroutines end (or leave) before their loop does.
 // Not thread safe: only the thread that runs a loop touches it, except through a Postbox or a Wakeup.
 // libevent's locks are off (notes/floor.md: keep them off the hot path).
 #pragma once

@@ -119,6 +119,8 @@ struct TlsContextBuilder {
     SSL_CTX_set_mode(context(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY |
                                     SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(context(), 1);
+    static constexpr unsigned char kName[] = "pgweir";
+    SSL_CTX_set_session_id_context(context(), kName, sizeof kName - 1);
     // Nobody is there to type a passphrase.
     SSL_CTX_set_default_passwd_cb(context(), [](char*, int, int, void*) { return 0; });
     if (server) SSL_CTX_set_alpn_select_cb(context(), &choose_alpn, nullptr);

@@ -198,6 +198,10 @@ IoResult TlsSession::read(Stream& stream, char* to, size_t room) {
       got += part;
       continue;
     }
+    if (got > 0 && out_of_budget()) {  // many small records, honestly filled: go on with the next call
+      stream.tls_more_ = true;
+      return {IoStatus::kOk, got, 0};
+    }
     IoResult stopped = failure(0, "read failed");
     stream.tls_more_ = stopped.status != IoStatus::kAgain && got > 0;  // the end is told by the next call
     return got > 0 ? IoResult{IoStatus::kOk, got, 0} : stopped;
@@ -231,11 +235,15 @@ void TlsSession::notify_close(Stream& stream) {
   ERR_clear_error();
 }
 
+bool TlsSession::out_of_budget() const {
+  return budget_ == 0 && stream_->edge_;
+}
+
 // What an SSL call that did not succeed means. Everything but kAgain is final.
 IoResult TlsSession::failure(int ssl_result, const char* doing) {
   int why = SSL_get_error(ssl_.get(), ssl_result);
-  bool out_of_budget = budget_ == 0 && stream_->edge_;
-  if (why == SSL_ERROR_WANT_READ && !out_of_budget) return {IoStatus::kAgain, 0, 0};
+  const bool overdone = out_of_budget();
+  if (why == SSL_ERROR_WANT_READ && !overdone) return {IoStatus::kAgain, 0, 0};
   unsigned long code = ERR_peek_error();
   bool cut = why == SSL_ERROR_SYSCALL && system_error_ == 0 && code == 0;
   bool cut_in_record = why == SSL_ERROR_SSL && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
@@ -243,7 +251,7 @@ IoResult TlsSession::failure(int ssl_result, const char* doing) {
     error_ = ready_ ? "" : cat(doing, ": the peer closed the connection");
     final_ = IoResult{IoStatus::kEof, 0, 0};
   } else {
-    std::string text = out_of_budget ? "too many handshake messages" : describe(why);
+    std::string text = overdone ? "too many handshake messages" : describe(why);
     error_ = cat(doing, ": ", text);
     final_ = IoResult{IoStatus::kError, 0, why == SSL_ERROR_SYSCALL && system_error_ ? system_error_ : EPROTO};
   }

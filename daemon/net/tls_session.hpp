@@ -53,6 +53,7 @@ class TlsSession {
   TlsSession() = default;
   static std::unique_ptr<TlsSession> create(std::shared_ptr<const TlsContext> context);
   IoResult failure(int ssl_result, const char* doing);
+  bool out_of_budget() const;
   std::string describe(int ssl_error) const;
 
   std::shared_ptr<const TlsContext> context_;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/text.hpp"
 #include "net/task.hpp"
 #include "unit/net/support.hpp"
 
@@ -47,7 +48,7 @@ Task<> look_up(Loop& loop, Resolver& resolver, std::string name, Micros deadline
     co_return;
   }
   for (const Address& address : *found)
-    text += (text.empty() ? "" : ",") + address.host();
+    text += cat(text.empty() ? "" : ",", address.host());
   answer = text;
 }
 
@@ -181,7 +182,7 @@ TEST_F(ResolverTest, AFullPoolIsAnErrorNotAWait) {
   Spawned roots[3];
   std::string answers[3];
   for (int i = 0; i < 3; ++i) {
-    roots[i].start(*loop, look_up(*loop, busy, "name" + std::to_string(i), kNever, answers[i]));
+    roots[i].start(*loop, look_up(*loop, busy, cat("name", i), kNever, answers[i]));
     while (i == 0 && small.waiting() > 0)
       usleep(100);
   }
@@ -191,7 +192,7 @@ TEST_F(ResolverTest, AFullPoolIsAnErrorNotAWait) {
 TEST_F(ResolverTest, ManyLoopsAsk) {
   zone->delay = 2;
   for (int i = 0; i < 5; ++i)
-    zone->set("db" + std::to_string(i), {"10.0.0." + std::to_string(i)});
+    zone->set(cat("db", i), {cat("10.0.0.", i)});
   expire();
   std::vector<std::thread> threads;
   for (int t = 0; t < 3; ++t)
@@ -200,11 +201,11 @@ TEST_F(ResolverTest, ManyLoopsAsk) {
       for (int i = 0; i < 20; ++i) {
         Spawned root;
         std::string answer;
-        std::string name = "db" + std::to_string(i % 5);
+        std::string name = cat("db", i % 5);
         root.start(*mine, look_up(*mine, resolver, name, kNever, answer));
         if (i % 7 == 0) continue;  // given up at once
         EXPECT_TRUE(run_until(*mine, [&] { return !root.active(); }));
-        EXPECT_EQ("10.0.0." + std::to_string(i % 5), answer);
+        EXPECT_EQ(cat("10.0.0.", i % 5), answer);
       }
     });
   for (auto& thread : threads)

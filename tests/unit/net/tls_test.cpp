@@ -180,6 +180,22 @@ TEST_F(TlsTest, SmallReadsLoseNothing) {
   EXPECT_EQ(text, got);
 }
 
+// 22 bytes of TLS around each byte: more raw bytes than a call may read for nothing.
+TEST_F(TlsTest, RecordsOfOneByteAreNoFlood) {
+  connect();
+  ASSERT_TRUE(both_ready());
+  at_server.reads = false;
+  const size_t kCount = 60'000;
+  for (size_t i = 0; i < kCount; ++i)
+    ASSERT_TRUE(client.send("x"));
+  at_server.reads = true;
+  EXPECT_TRUE(run_until(*loop, [&] {
+    if (server.maybe_readable()) at_server.on_readable(server);
+    return at_server.bytes.size() == kCount || at_server.ended;
+  }));
+  EXPECT_EQ(kCount, at_server.bytes.size());
+}
+
 TEST_F(TlsTest, DataAndCloseTogetherAreBothRead) {
   connect();
   ASSERT_TRUE(both_ready());
