@@ -81,8 +81,7 @@ class Session(wire.Conn):
 
     def answer(self, *values, tag="SELECT 1", status="I", names=None):
         """One row of text columns, tag and ReadyForQuery in one write."""
-        self.send(row_description(names or ["c%d" % i for i in range(len(values))]), data_row(values),
-                  wire.message("C", wire.cstr(tag)), wire.message("Z", status.encode()))
+        self.send(answer_bytes(*values, tag=tag, status=status, names=names))
 
     def serve(self, reply=None):
         """Answers simple queries until the client goes. `reply(session, sql)` may answer itself and return True."""
@@ -101,6 +100,11 @@ class Session(wire.Conn):
                     self.send(wire.message("C", wire.cstr(sql.split()[0].upper())), wire.message("Z", b"I"))
                 else:
                     self.answer("1")
+
+
+def answer_bytes(*values, tag="SELECT 1", status="I", names=None):
+    return (row_description(names or ["c%d" % i for i in range(len(values))]) + data_row(values)
+            + wire.message("C", wire.cstr(tag)) + wire.message("Z", status.encode()))
 
 
 def error_message(kind, fields):

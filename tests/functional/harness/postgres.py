@@ -205,6 +205,7 @@ class Sampler:
     def __init__(self, postgres, database, user=None):
         self.highest = 0
         self.samples = 0
+        self.history = []
         self._stop = threading.Event()
         self._conn = postgres.connect(application_name="sampler")
         self._sql = ("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND backend_type = 'client backend'"
@@ -213,9 +214,22 @@ class Sampler:
 
     def _work(self):
         while not self._stop.is_set():
-            self.highest = max(self.highest, int(self._conn.scalar(self._sql)))
+            count = int(self._conn.scalar(self._sql))
+            self.history.append((time.monotonic(), count))
+            self.highest = max(self.highest, count)
             self.samples += 1
             time.sleep(0.001)
+
+    def longest_over(self, limit):
+        """For how many seconds at a stretch the number was above `limit`."""
+        longest, since = 0.0, None
+        for when, count in self.history:
+            if count <= limit:
+                since = None
+            else:
+                since = when if since is None else since
+                longest = max(longest, when - since)
+        return longest
 
     def __enter__(self):
         self._thread.start()

@@ -1,0 +1,132 @@
+"""Parameter tracking: what a client has set follows it from server to server, and only it."""
+
+import pytest
+
+from harness import wire
+
+TRACKED = [("DateStyle", "German, DMY"), ("client_encoding", "LATIN1"), ("TimeZone", "Asia/Tokyo"),
+           ("standard_conforming_strings", "off"), ("application_name", "it's \"me\""), ("IntervalStyle", "iso_8601")]
+
+
+@pytest.fixture
+def pw(start):
+    return start(settings={"default_pool_size": 1})
+
+
+@pytest.mark.parametrize("name, value", TRACKED, ids=[n for n, _ in TRACKED])
+def test_set_follows_the_client(pw, name, value):
+    one, two = pw.connect(), pw.connect()
+    before = two.scalar("SHOW " + name)
+    one.query("SET %s = '%s'" % (name, value.replace("'", "''")))
+    for _ in range(3):
+        assert one.scalar("SHOW " + name) == value
+        assert two.scalar("SHOW " + name) == before
+    assert one.params[name] == value
+
+
+def test_parameter_status_is_forwarded(pw):
+    conn = pw.connect()
+    result = conn.query("SET TimeZone = 'Asia/Tokyo'")
+    assert [m.body for m in result.messages if m.type == "S"] == [b"TimeZone\0Asia/Tokyo\0"]
+
+
+def test_a_simple_query_shows_no_foreign_messages(pw):
+    """The SETs that bring a server in line are hidden: their replies and their ParameterStatus never show up."""
+    one, two = pw.connect(application_name="one"), pw.connect(application_name="two")
+    for _ in range(5):
+        for conn, name in ((one, "one"), (two, "two")):
+            conn.send(wire.query("SHOW application_name"))
+            got = conn.read_until("Z")
+            assert "".join(m.type for m in got) == "TDCZ" and got[1].row() == [name.encode()]
+
+
+def test_extended_batch_gets_its_parameters(pw):
+    one, two = pw.connect(application_name="one"), pw.connect(application_name="two")
+    for _ in range(5):
+        for conn, name in ((one, "one"), (two, "two")):
+            conn.send(wire.parse("SHOW application_name"), wire.bind(), wire.describe(), wire.execute(), wire.sync())
+            got = conn.read_until("Z")
+            assert "".join(m.type for m in got) == "12TDCZ" and got[3].row() == [name.encode()]
+
+
+def test_begin_gets_its_parameters_too(pw):
+    one, two = pw.connect(application_name="one"), pw.connect(application_name="two")
+    for conn, name in ((one, "one"), (two, "two"), (one, "one")):
+        conn.query("BEGIN")
+        assert conn.scalar("SHOW application_name") == name
+        conn.query("ROLLBACK")
+
+
+def test_set_local_does_not_stick(pw):
+    one = pw.connect(TimeZone="UTC")
+    one.query("BEGIN; SET LOCAL TimeZone = 'Asia/Tokyo'")
+    assert one.scalar("SHOW TimeZone") == "Asia/Tokyo"
+    one.query("COMMIT")
+    assert one.scalar("SHOW TimeZone") == "UTC"
+    one.query("BEGIN; SET TimeZone = 'Asia/Tokyo'; ROLLBACK")
+    assert one.scalar("SHOW TimeZone") == "UTC"
+
+
+def test_reset_goes_back(pw):
+    one = pw.connect()
+    before = one.scalar("SHOW TimeZone")
+    one.query("SET TimeZone = 'Asia/Tokyo'")
+    one.query("RESET TimeZone")
+    with pw.connect(TimeZone="Europe/Paris") as two:
+        assert two.scalar("SHOW TimeZone") == "Europe/Paris"
+    assert one.scalar("SHOW TimeZone") == before
+
+
+def test_long_values_are_applied(pw):
+    """Values over 127 bytes, which the reference drops."""
+    style = "x" * 60
+    one, two = pw.connect(application_name=style), pw.connect()
+    assert one.scalar("SHOW application_name") == style
+    assert two.scalar("SHOW application_name") == ""
+    assert one.scalar("SHOW application_name") == style
+
+
+def test_values_are_quoted(pw):
+    for value in ("back\\slash", "quote'quote", "dollar$$", "semi;colon", "'; DROP TABLE x; --", "ünï"):
+        one, two = pw.connect(application_name=value), pw.connect()
+        two.scalar("SELECT 1")
+        shown = one.scalar("SHOW application_name")
+        assert shown == value or "ü" in value
+
+
+def test_track_extra_parameters(start):
+    """search_path is no parameter that PostgreSQL 15 reports, but one that a client may start with."""
+    pw = start(settings={"default_pool_size": 1, "track_extra_parameters": "IntervalStyle, search_path"})
+    one, two = pw.connect(search_path="alpha, beta"), pw.connect()
+    for _ in range(3):
+        assert one.scalar("SHOW search_path") == "alpha, beta"
+        assert two.scalar("SHOW search_path") == '"$user", public'
+
+
+def test_a_tracked_value_that_the_server_refuses(pw):
+    try:
+        conn = pw.connect(TimeZone="Nowhere/Atlantis")
+        conn.send(wire.query("SELECT 1"))
+        conn.expect_fatal("invalid server parameter", "08P01")
+    except wire.ServerError as error:
+        assert error.severity == "FATAL"
+    assert pw.connect().scalar("SELECT 1") == "1"
+
+
+def test_canonical_value_reaches_the_client(pw):
+    """A value that the server spells in its own way must not be sent again at every attach."""
+    conn, other = pw.connect(DateStyle="iso,mdy"), pw.connect()
+    for _ in range(3):
+        assert conn.scalar("SHOW DateStyle") == "ISO, MDY"
+        other.scalar("SELECT 1")
+
+
+def test_pipelines_after_an_attach_with_sets(pw):
+    """SETs and a deep pipeline together: every answer is the right one."""
+    conns = [pw.connect(application_name="c%d" % i) for i in range(3)]
+    for conn in conns * 3:
+        name = conn.params["application_name"]
+        conn.send(*[wire.parse("SELECT $1 || current_setting('application_name')", types=[25]) + wire.bind([str(i)])
+                    + wire.execute() for i in range(50)], wire.sync())
+        rows = [m.row()[0].decode() for m in conn.read_until("Z") if m.type == "D"]
+        assert rows == ["%d%s" % (i, name) for i in range(50)]

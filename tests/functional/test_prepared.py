@@ -1,0 +1,386 @@
+"""Named prepared statements in transaction mode: mapping, eviction, errors, DEALLOCATE ALL, healing."""
+
+import pytest
+
+from harness import wire
+
+
+@pytest.fixture
+def pw(start):
+    return start(settings={"default_pool_size": 1, "max_prepared_statements": 10})
+
+
+def types(messages):
+    return "".join(m.type for m in messages)
+
+
+def prepare(conn, name, sql, param_types=()):
+    conn.send(wire.parse(sql, name, param_types), wire.sync())
+    got = conn.read_until("Z")
+    assert types(got) == "1Z", got[0].error() if got[0].type == "E" else got
+
+
+def execute(conn, name, params=()):
+    conn.send(wire.bind(params, name), wire.execute(), wire.sync())
+    got = conn.read_until("Z")
+    if got[0].type == "E":
+        raise wire.ServerError(got[0].error())
+    return [[v.decode() if v is not None else None for v in m.row()] for m in got if m.type == "D"]
+
+
+def two_servers(pw):
+    """Two busy clients, so that the pool has (at least) two servers afterwards."""
+    first, second = pw.connect(), pw.connect()
+    first.query("BEGIN")
+    second.query("BEGIN")
+    return first, second
+
+
+def test_statement_follows_its_client(start):
+    pw = start(settings={"default_pool_size": 2})
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT pg_backend_pid(), $1::text")
+    first, second = two_servers(pw)
+    seen = set()
+    for busy, free in ((first, second), (second, first)):
+        free.query("COMMIT")
+        for i in range(3):
+            row = execute(conn, "s", [str(i)])[0]
+            seen.add(row[0])
+            assert row[1] == str(i)
+        free.query("BEGIN")
+    assert len(seen) == 2
+
+
+def test_same_name_for_different_statements_of_two_clients(pw):
+    one, two = pw.connect(), pw.connect()
+    prepare(one, "s", "SELECT 'one'")
+    prepare(two, "s", "SELECT 'two'")
+    for _ in range(5):
+        assert execute(one, "s") == [["one"]]
+        assert execute(two, "s") == [["two"]]
+
+
+def test_same_statement_is_shared(pw):
+    for _ in range(5):
+        conn = pw.connect()
+        prepare(conn, "mine", "SELECT $1::int + 1")
+        assert execute(conn, "mine", [1]) == [["2"]]
+    assert pw.connect().scalar("SELECT count(*) FROM pg_prepared_statements") == "1"
+
+
+def test_same_text_with_other_types_is_another_statement(pw):
+    one, two = pw.connect(), pw.connect()
+    prepare(one, "s", "SELECT pg_typeof($1)::text", [23])
+    prepare(two, "s", "SELECT pg_typeof($1)::text", [25])
+    assert execute(one, "s", [1]) == [["integer"]] and execute(two, "s", [1]) == [["text"]]
+
+
+def test_describe_and_close(pw):
+    conn, other = pw.connect(), pw.connect()
+    prepare(conn, "s", "SELECT $1::int AS a, 2 AS b")
+    other.scalar("SELECT 1")
+    conn.send(wire.describe("S", "s"), wire.sync())
+    got = conn.read_until("Z")
+    assert types(got) == "tTZ" and [c[0] for c in wire.parse_columns(got[1].body)] == ["a", "b"]
+    conn.send(wire.close("S", "s"), wire.close("S", "unknown"), wire.sync())
+    assert types(conn.read_until("Z")) == "33Z"
+    prepare(conn, "s", "SELECT 'again'")
+    assert execute(conn, "s") == [["again"]]
+
+
+def test_whole_batch_at_once(pw):
+    conn = pw.connect()
+    for i in range(3):
+        conn.send(wire.parse("SELECT $1::text", "n%d" % i), wire.describe("S", "n%d" % i), wire.bind(["x"], "n%d" % i),
+                  wire.describe("P"), wire.execute(), wire.close("S", "n%d" % i), wire.sync())
+        assert types(conn.read_until("Z")) == "1tT2TDC3Z"
+
+
+def test_local_answers_keep_their_place(pw):
+    """A ParseComplete made by the pooler must not overtake an answer that is still in flight."""
+    conn, other = pw.connect(), pw.connect()
+    prepare(other, "s", "SELECT 'shared'")
+    conn.send(wire.parse("SELECT pg_sleep(0.2)"), wire.bind(), wire.execute(), wire.parse("SELECT 'shared'", "s"),
+              wire.close("S", "nothing"), wire.bind([], "s"), wire.execute(), wire.sync())
+    assert types(conn.read_until("Z")) == "12DC132DCZ"
+
+
+def test_local_answers_without_sync(pw):
+    conn, other = pw.connect(), pw.connect()
+    prepare(other, "s", "SELECT 'shared'")
+    conn.send(wire.parse("SELECT 'shared'", "s"), wire.flush())
+    assert conn.read().type == "1"
+    conn.send(wire.close("S", "nothing"), wire.flush())
+    assert conn.read().type == "3"
+    conn.send(wire.sync())
+    assert types(conn.read_until("Z")) == "Z"
+    assert execute(conn, "s") == [["shared"]]
+
+
+def test_eviction(pw, pg, db):
+    """Far more statements than a server may keep; each goes on working."""
+    conns = [pw.connect() for _ in range(3)]
+    for number, conn in enumerate(conns):
+        for i in range(30):
+            prepare(conn, "s%d" % i, "SELECT 'c%d-%d'" % (number, i))
+    for _ in range(2):
+        for number, conn in enumerate(conns):
+            for i in range(30):
+                assert execute(conn, "s%d" % i) == [["c%d-%d" % (number, i)]]
+    assert int(conns[0].scalar("SELECT count(*) FROM pg_prepared_statements")) <= 11
+
+
+def test_eviction_within_a_batch(pw):
+    """More named statements in one batch than a server may keep: none is thrown out while the batch refers to it."""
+    conn = pw.connect()
+    count = 40
+    for i in range(count):
+        prepare(conn, "s%d" % i, "SELECT %d" % i)
+    conn.send(*[wire.bind([], "s%d" % i, "p%d" % i) for i in range(count)],
+              *[wire.execute("p%d" % i) for i in range(count)], wire.sync())
+    got = conn.read_until("Z")
+    assert types(got) == "2" * count + "DC" * count + "Z"
+    assert [m.row()[0] for m in got if m.type == "D"] == [str(i).encode() for i in range(count)]
+    conn.send(*[wire.parse("SELECT 1000 + %d" % i, "t%d" % i) + wire.bind([], "t%d" % i) + wire.execute()
+                for i in range(count)], wire.sync())
+    got = conn.read_until("Z")
+    assert types(got) == "12DC" * count + "Z"
+    assert int(pw.connect().scalar("SELECT count(*) FROM pg_prepared_statements")) <= 11
+
+
+def test_lru_keeps_what_is_used(pw):
+    conn = pw.connect()
+    prepare(conn, "hot", "SELECT 'hot'")
+    for i in range(25):
+        prepare(conn, "s%d" % i, "SELECT %d" % i)
+        assert execute(conn, "hot") == [["hot"]]
+    texts = [r[0] for r in conn.query("SELECT statement FROM pg_prepared_statements").rows]
+    assert "SELECT 'hot'" in texts
+
+
+def test_failed_parse_leaves_nothing_behind(pw):
+    conn = pw.connect()
+    conn.send(wire.parse("SELECT * FROM nowhere", "s"), wire.sync())
+    assert types(conn.read_until("Z")) == "EZ"
+    with pytest.raises(wire.ServerError):
+        execute(conn, "s")
+    conn = pw.connect()
+    conn.send(wire.parse("SELECT * FROM nowhere", "s"), wire.sync())
+    assert types(conn.read_until("Z")) == "EZ"
+    prepare(conn, "s", "SELECT 'works now'")
+    assert execute(conn, "s") == [["works now"]]
+
+
+def test_failed_parse_of_a_shared_text(pw):
+    """The text fails for the first client and works later, when the table exists."""
+    one, two = pw.connect(), pw.connect()
+    for conn in (one, two):
+        conn.send(wire.parse("SELECT count(*) FROM later", "s"), wire.sync())
+        assert types(conn.read_until("Z")) == "EZ"
+    one.query("CREATE TABLE later()")
+    prepare(two, "s", "SELECT count(*) FROM later")
+    assert execute(two, "s") == [["0"]]
+
+
+def test_parse_behind_an_error_is_not_counted_as_prepared(pw):
+    """Statements of a batch that the server skipped are prepared again when they are used."""
+    conn = pw.connect()
+    conn.send(wire.parse("SELECT 1/0"), wire.bind(), wire.execute(), wire.parse("SELECT 'skipped'", "s"), wire.sync())
+    assert "E" in types(conn.read_until("Z"))
+    other = pw.connect()
+    prepare(other, "o", "SELECT 'skipped'")
+    assert execute(other, "o") == [["skipped"]]
+    conn.send(wire.close("S", "s"), wire.parse("SELECT 'skipped'", "s"), wire.bind([], "s"), wire.execute(), wire.sync())
+    assert types(conn.read_until("Z")) == "312DCZ"
+
+
+def test_batch_abandoned_by_its_client(pw):
+    """A client that goes in mid-batch leaves no false mark on the server."""
+    for i in range(10):
+        conn = pw.connect()
+        conn.send(wire.parse("SELECT pg_sleep(0.05)"), wire.bind(), wire.execute(), wire.parse("SELECT 'abandoned'", "s"))
+        conn.abort()
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 'abandoned'")
+    assert execute(conn, "s") == [["abandoned"]]
+
+
+def test_name_in_use(pw):
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 1")
+    conn.send(wire.parse("SELECT 2", "s"), wire.sync())
+    got = conn.read()
+    assert got.type == "E"
+    fields = got.error()
+    assert "prepared statement" in fields["M"] and "already" in fields["M"]
+
+
+def test_unknown_name(pw):
+    for message in (wire.bind([], "nowhere"), wire.describe("S", "nowhere")):
+        conn = pw.connect()
+        conn.send(message, wire.sync())
+        got = conn.read()
+        assert got.type == "E" and "prepared statement" in got.error()["M"]
+        assert pw.connect().scalar("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("command", ["DEALLOCATE ALL", "DISCARD ALL", "deallocate all", "SELECT 1; DEALLOCATE ALL"])
+def test_deallocate_all(pw, command):
+    conn, other = pw.connect(), pw.connect()
+    prepare(conn, "s", "SELECT 'mine'")
+    prepare(other, "s", "SELECT 'other'")
+    conn.query(command)
+    prepare(conn, "s", "SELECT 'mine again'")
+    assert execute(conn, "s") == [["mine again"]]
+    assert execute(other, "s") == [["other"]]
+
+
+def test_deallocate_all_by_extended_protocol(pw):
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 'mine'")
+    conn.extended("DEALLOCATE ALL")
+    prepare(conn, "s", "SELECT 'again'")
+    assert execute(conn, "s") == [["again"]]
+
+
+def test_deallocate_all_in_mid_pipeline(pw):
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 'before'")
+    conn.send(wire.parse("DEALLOCATE ALL"), wire.bind(), wire.execute(), wire.sync(),
+              wire.parse("SELECT 'after'", "s2"), wire.bind([], "s2"), wire.execute(), wire.sync())
+    assert types(conn.read_until("Z")) == "12CZ"
+    assert types(conn.read_until("Z")) == "12DCZ"
+    assert execute(conn, "s2") == [["after"]]
+
+
+def test_unnamed_statement_works_across_servers(start):
+    """Parse of the unnamed statement in one batch, Bind in a later one: another server must know it, too."""
+    pw = start(settings={"default_pool_size": 2})
+    conn = pw.connect()
+    first, second = two_servers(pw)
+    first.query("COMMIT")
+    conn.send(wire.parse("SELECT 'unnamed', pg_backend_pid()"), wire.sync())
+    assert types(conn.read_until("Z")) == "1Z"
+    first.query("BEGIN")
+    second.query("COMMIT")
+    second.extended("SELECT 'something else'")
+    conn.send(wire.bind(), wire.execute(), wire.sync())
+    got = conn.read_until("Z")
+    assert types(got) == "2DCZ", got[0].error() if got[0].type == "E" else got
+    assert got[1].row()[0] == b"unnamed"
+
+
+def test_unnamed_statement_of_two_clients(pw):
+    one, two = pw.connect(), pw.connect()
+    for conn, word in ((one, "one"), (two, "two")):
+        conn.send(wire.parse("SELECT '%s'" % word), wire.sync())
+        assert types(conn.read_until("Z")) == "1Z"
+    for conn, word in ((one, "one"), (two, "two"), (one, "one")):
+        conn.send(wire.describe("S", ""), wire.bind(), wire.execute(), wire.sync())
+        got = conn.read_until("Z")
+        assert types(got) == "tT2DCZ" and [m.row() for m in got if m.type == "D"] == [[word.encode()]]
+
+
+def test_cached_plan_heals(pw):
+    """DDL that changes a result type: outside a transaction the client never sees 0A000."""
+    conn, other = pw.connect(), pw.connect()
+    other.query("CREATE TABLE heal(a int); INSERT INTO heal VALUES (1)")
+    prepare(conn, "s", "SELECT * FROM heal")
+    assert execute(conn, "s") == [["1"]]
+    other.query("ALTER TABLE heal ADD COLUMN b text DEFAULT 'new'")
+    assert execute(conn, "s") == [["1", "new"]]
+    other.query("ALTER TABLE heal ALTER COLUMN a TYPE text")
+    for _ in range(3):
+        assert execute(conn, "s") == [["1", "new"]]
+    prepare(other, "t", "SELECT * FROM heal")
+    assert execute(other, "t") == [["1", "new"]]
+
+
+def test_cached_plan_in_a_transaction_is_the_clients_to_see(pw):
+    conn, other = pw.connect(), pw.connect()
+    other.query("CREATE TABLE heal(a int); INSERT INTO heal VALUES (1)")
+    prepare(conn, "s", "SELECT * FROM heal")
+    assert execute(conn, "s") == [["1"]]
+    other.query("ALTER TABLE heal ADD COLUMN b text DEFAULT 'new'")
+    conn.query("BEGIN")
+    with pytest.raises(wire.ServerError) as caught:
+        execute(conn, "s")
+    assert caught.value.sqlstate == "0A000"
+    conn.query("ROLLBACK")
+    assert execute(conn, "s") == [["1", "new"]]
+
+
+def test_session_mode_passes_statements_untouched(start):
+    pw = start(settings={"pool_mode": "session", "max_prepared_statements": 10})
+    conn = pw.connect()
+    prepare(conn, "my_name", "SELECT 1")
+    assert conn.query("SELECT name FROM pg_prepared_statements").rows == [["my_name"]]
+    conn.query("DEALLOCATE my_name")
+
+
+def test_feature_off(start):
+    pw = start(settings={"max_prepared_statements": 0, "default_pool_size": 1})
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 1")
+    assert conn.query("SELECT name FROM pg_prepared_statements").rows == [["s"]]
+
+
+def test_statement_mode_has_them_too(start):
+    pw = start(settings={"pool_mode": "statement", "default_pool_size": 1})
+    one, two = pw.connect(), pw.connect()
+    prepare(one, "s", "SELECT 'one'")
+    prepare(two, "s", "SELECT 'two'")
+    assert execute(one, "s") == [["one"]] and execute(two, "s") == [["two"]]
+
+
+def test_malformed_messages(pw):
+    bad = [wire.message("P", b"s"), wire.message("P", b"s\0SELECT 1"), wire.message("P", b"s\0SELECT 1\0"),
+           wire.message("P", b"s\0SELECT 1\0\x7f\xff"), wire.message("B", b"\0s"), wire.message("B", b"\0s\0\0\x01"),
+           wire.message("B", b"\0s\0\0\0\xff\xff"), wire.message("B", b"\0s\0\0\0\0\x01\x7f\xff\xff\xff"),
+           wire.message("D", b""), wire.message("D", b"S"), wire.message("D", b"Xs\0"), wire.message("C", b""),
+           wire.message("C", b"Ss"), wire.message("E", b""), wire.message("E", b"\0\0")]
+    for message in bad:
+        conn = pw.connect()
+        prepare(conn, "s", "SELECT 1")
+        conn.send(message, wire.sync())
+        conn.sock.shutdown(1)
+        assert [m for m in conn.closed() if m.type == "E"], message
+    assert pw.connect().scalar("SELECT 1") == "1"
+
+
+def test_huge_parameters_of_named_statements(pw):
+    conn, other = pw.connect(), pw.connect()
+    prepare(conn, "s", "SELECT length($1::text)")
+    other.scalar("SELECT 1")
+    assert execute(conn, "s", ["x" * 3000000]) == [["3000000"]]
+
+
+def test_long_statement_text(pw):
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT '%s'" % ("y" * 1000000))
+    assert execute(conn, "s") == [["y" * 1000000]]
+
+
+def test_many_clients_many_statements(pw):
+    import threading
+
+    errors = []
+
+    def work(number):
+        try:
+            conn = pw.connect()
+            for i in range(60):
+                name, text = "s%d" % (i % 17), "%d-%d" % (number % 3, i % 17)
+                if i < 17:
+                    prepare(conn, name, "SELECT '%s' || $1" % text, [25])
+                assert execute(conn, name, ["-%d" % i]) == [["%s-%d" % (text, i)]]
+        except Exception as failure:
+            errors.append(failure)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors[:3]
