@@ -16,7 +16,7 @@
 namespace pgweir::login {
 
 // Bounds before the client has proved anything, in bytes of one message.
-inline constexpr uint32_t kMostPacket = 10'000;         // PostgreSQL's MAX_STARTUP_PACKET_LENGTH
+inline constexpr uint32_t kMostPacket = 10'000;           // PostgreSQL's MAX_STARTUP_PACKET_LENGTH
 inline constexpr uint32_t kMostPasswordMessage = 65'535;  // PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH
 
 class ClientLogin {
@@ -44,6 +44,9 @@ class ClientLogin {
   std::string ident_map;
   bool known = false;
   auth::Secret secret;
+
+  // wait_for_welcome
+  std::shared_ptr<const pool::Welcome> welcome;
 
   bool gone() const { return client.state() == pool::ClientState::kGone; }
 

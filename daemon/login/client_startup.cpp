@@ -76,8 +76,7 @@ net::Task<bool> upgrade_tls(ClientLogin& login, std::string early) {
   Got got = co_await shake_hands(stream, login.deadline);
   if (got == Got::kOk) co_return true;
   if (got == Got::kError && !login.gone()) {
-    login.hub.log.write(Level::kWarning,
-                        cat(log_prefix(login.client), "TLS handshake error: ", stream.tls_error()));
+    login.hub.log.write(Level::kWarning, cat(log_prefix(login.client), "TLS handshake error: ", stream.tls_error()));
   }
   co_return login.stopped(got);
 }

@@ -25,7 +25,8 @@ bool is_true(std::string_view value) {
   const std::string word = lower(value);
   if (word.empty()) return false;
   if (word == "1" || word == "on") return true;
-  return std::string_view("true").substr(0, word.size()) == word || std::string_view("yes").substr(0, word.size()) == word;
+  return std::string_view("true").substr(0, word.size()) == word ||
+         std::string_view("yes").substr(0, word.size()) == word;
 }
 
 bool is_word_char(char c, bool first) {

@@ -42,8 +42,8 @@ class Inbox {
   Got read_now(size_t need);
 
   // The message that read_message or read_packet found; valid until the next of these.
-  char type() const { return type_; }       // 0: untyped
-  ByteView body() const { return body_; }   // without header (typed); the whole packet (untyped)
+  char type() const { return type_; }      // 0: untyped
+  ByteView body() const { return body_; }  // without header (typed); the whole packet (untyped)
   void show(char type, size_t header, size_t size);
   void drop_shown();
 

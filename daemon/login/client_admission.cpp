@@ -1,0 +1,140 @@
+// Which entry, which user, which proof: what is decided before the proof, and what after it (compat/auth.md section 3,
+// "Order at login"; compat/console.md section 1).
+#include <unistd.h>
+
+#include "auth/userlist.hpp"
+#include "base/text.hpp"
+#include "login/client_flow.hpp"
+
+namespace pgweir::login {
+
+namespace {
+
+std::string limit_text(pool::Limit limit) {
+  return cat("client connections exceeded (",
+             limit == pool::Limit::kDatabase ? "max_db_client_connections" : "max_user_client_connections", ")");
+}
+
+// Counts this client in its database and user; administrators are let in beyond the limits.
+bool take_seat(ClientLogin& login) {
+  pool::Limit refused = pool::Limit::kNone;
+  if (login.console) return true;
+  if (login.client.seat.try_take(login.entry, login.known ? login.client.user : nullptr, &refused)) return true;
+  if (list_contains(login.snapshot->global.admin_users, login.user)) return true;
+  return login.refuse(limit_text(refused));
+}
+
+bool is_own_account(const ClientLogin& login) {
+  const net::Address& peer = login.client.stream.peer();
+  return login.console && peer.is_unix() && peer.unix_uid() == geteuid() && is_house_user(login.user);
+}
+
+// The right to be at the console, decided before any proof is asked for.
+bool admit_to_console(ClientLogin& login) {
+  const settings::Global& global = login.snapshot->global;
+  if (is_own_account(login)) {
+    login.client.console_rights = 'a';
+    login.method = Method::kAny;
+    return true;
+  }
+  const bool any = global.auth_type == settings::AuthType::kAny;
+  login.client.console_rights = console_rights(login.user, global.admin_users, global.stats_users, any);
+  return login.client.console_rights != 0 || login.refuse("not allowed");
+}
+
+auth::HbaAddress hba_address(const net::Address& peer) {
+  return auth::HbaAddress::of(ByteView(reinterpret_cast<const char*>(peer.ip_bytes()), peer.ip_size()));
+}
+
+void ask_hba(ClientLogin& login) {
+  const net::Stream& stream = login.client.stream;
+  auth::HbaClient asking;
+  asking.unix_socket = stream.peer().is_unix();
+  asking.tls = stream.tls();
+  asking.address = hba_address(stream.peer());
+  asking.database = login.database;
+  asking.user = login.user;
+  asking.replication = login.client.replication == session::Replication::kPhysical;
+  const auth::HbaRule* rule = login.snapshot->hba ? login.snapshot->hba->match(asking) : nullptr;
+  login.method = method_of(rule);
+  if (rule) login.ident_map = rule->map;
+}
+
+// Who comes without being in the books (unknown users, names of databases that do not exist) has entries of his own:
+// nobody without a proof makes the books grow.
+void look_up(ClientLogin& login) {
+  session::Hub& hub = login.hub;
+  login.entry = login.console ? nullptr : hub.books.known_database(login.database);
+  login.client.database =
+      login.entry ? login.entry : std::make_shared<pool::SharedDatabase>(login.database, nullptr, false);
+  const auth::Secret* secret = login.snapshot->userlist ? login.snapshot->userlist->find(login.user) : nullptr;
+  login.known = secret != nullptr;
+  if (secret) login.secret = *secret;
+  login.client.user = login.known ? hub.books.user(login.user) : std::make_shared<pool::SharedUser>(login.user);
+}
+
+void log_attempt(ClientLogin& login) {
+  if (!login.snapshot->global.log_connections) return;
+  std::string tls = login.client.stream.tls_info();
+  if (tls.empty()) tls = "no";
+  login.hub.log.log(cat(log_prefix(login.client), "login attempt: db=", login.database, " user=", login.user,
+                        " tls=", tls, " replication=", replication_word(login.client.replication)));
+}
+
+}  // namespace
+
+bool choose_pool(ClientLogin& login) {
+  look_up(login);
+  if (!take_seat(login)) return false;
+  if (login.console && !admit_to_console(login)) return false;
+  log_attempt(login);
+  return true;
+}
+
+bool choose_method(ClientLogin& login) {
+  if (login.method == Method::kAny) return true;  // the daemon's own account
+  const settings::AuthType type = login.snapshot->global.auth_type;
+  login.method = method_of(type);
+  if (type == settings::AuthType::kHba) ask_hba(login);
+  login.method = sharpened(login.method, login.secret.kind());
+  if (login.method != Method::kAny && !login.known) {
+    login.hub.log.log(cat(log_prefix(login.client), "no such user: ", login.user));
+  }
+  return true;
+}
+
+// Called with the proof given.
+bool enter_pool(ClientLogin& login) {
+  session::Hub& hub = login.hub;
+  session::Client& client = login.client;
+  if (login.console) {
+    if (hub.books.stopping() != pool::Stopping::kNo && !client.stream.peer().is_unix())
+      return login.refuse("pooler is shutting down");
+    return pool::set_state(client, pool::ClientState::kConsole) || login.drop("console login in a wrong state");
+  }
+  if (!login.entry) login.entry = hub.books.database(login.database);
+  if (!login.entry || login.entry->removed) {
+    hub.log.log(cat(log_prefix(client), "login failed: db=", login.database, " user=", login.user));
+    return login.refuse(cat("no such database: ", login.database));
+  }
+  client.database = login.entry;
+  if (login.entry->disabled) return login.refuse(cat("database \"", login.database, "\" is disabled"));
+  if (hub.books.stopping() != pool::Stopping::kNo) return login.refuse("pooler is shutting down");
+  const pool::DatabasePtr config = login.entry->config();
+  const std::string forced = config->user.value_or(std::string());
+  if (login.method == Method::kAny) {
+    if (forced.empty()) {
+      hub.log.error(cat(log_prefix(client), "auth_type=any needs user= in the entry of database ", login.database));
+      return login.refuse("bouncer config error");
+    }
+    client.user = hub.books.user(login.user);
+    login.known = true;
+  }
+  if (client.replication != session::Replication::kNone)
+    return login.refuse("replication is not available through this pool");
+  if (!take_seat(login)) return false;
+  client.local_pool = &hub.pool_of(hub.books.pool(login.entry, forced.empty() ? login.user : forced));
+  return true;
+}
+
+}  // namespace pgweir::login

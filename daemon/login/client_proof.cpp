@@ -1,0 +1,139 @@
+// How a client proves who it is: nothing, a password, a certificate, its system account (compat/auth.md, sections 3
+// and 8). Unknown users take part in the same exchange, at the same cost, and fail at its end.
+#include <pwd.h>
+
+#include <array>
+
+#include "auth/ident.hpp"
+#include "auth/md5.hpp"
+#include "auth/random.hpp"
+#include "auth/userlist.hpp"
+#include "base/text.hpp"
+#include "login/client_flow.hpp"
+#include "login/offloaded.hpp"
+#include "wire/builder.hpp"
+
+namespace pgweir::login {
+
+namespace {
+
+constexpr std::string_view kPasswordFailed = "password authentication failed";
+
+// A PasswordMessage is one string with its NUL.
+std::optional<ByteView> password_in(ByteView body) {
+  if (body.empty() || body.back() != '\0') return std::nullopt;
+  ByteView password = body.substr(0, body.size() - 1);
+  if (password.find('\0') != ByteView::npos) return std::nullopt;
+  return password;
+}
+
+net::Task<bool> prove_by_cleartext(ClientLogin& login) {
+  std::string request;
+  wire::append_authentication_cleartext(request);
+  if (!login.send(request)) co_return false;
+  bool answered = co_await read_answer(login);
+  if (!answered) co_return false;
+  std::optional<ByteView> password = password_in(login.inbox.body());
+  if (!password) co_return login.refuse(kPasswordFailed);
+  if (password->empty()) co_return login.refuse("empty password returned by client");
+  auth::SecretBytes given{std::string(*password)};
+  const uint32_t mock = login.snapshot->userlist ? login.snapshot->userlist->scram_iterations() : 0;
+  bool matches = co_await check_password(login.hub, login.secret, login.user, given, mock);
+  if (login.gone()) co_return false;
+  co_return (matches && login.known) || login.refuse(kPasswordFailed);
+}
+
+net::Task<bool> prove_by_md5(ClientLogin& login) {
+  std::string request;
+  auto salt = auth::random_bytes(auth::kMd5SaltSize);
+  if (!salt) co_return login.refuse("bouncer resources exhaustion");
+  wire::append_authentication_md5(request, *salt);
+  if (!login.send(request)) co_return false;
+  bool answered = co_await read_answer(login);
+  if (!answered) co_return false;
+  std::optional<ByteView> response = password_in(login.inbox.body());
+  const bool matches = response && auth::md5_verify(login.secret, login.user, *salt, *response);
+  co_return (matches && login.known) || login.refuse(kPasswordFailed);
+}
+
+bool name_fits(const ClientLogin& login, const auth::CertificateNames& names) {
+  if (login.ident_map.empty()) return auth::certificate_matches(names, login.user);
+  return login.snapshot->ident && login.snapshot->ident->matches(login.ident_map, names, login.user);
+}
+
+// What speaks against a login by certificate, for the log; empty: nothing.
+std::string_view certificate_fault(const ClientLogin& login) {
+  const net::Stream& stream = login.client.stream;
+  if (!stream.tls_ready()) return "TLS connection required";
+  if (!stream.tls_peer_has_certificate()) return "TLS client certificate required";
+  const auth::CertificateNames names{stream.tls_peer_dns_names(), stream.tls_peer_common_name()};
+  if (!name_fits(login, names)) {
+    return login.ident_map.empty() ? "TLS certificate name mismatch" : "ident map does not have a match";
+  }
+  return login.known ? "" : "no such user";
+}
+
+bool prove_by_certificate(ClientLogin& login) {
+  const std::string_view fault = certificate_fault(login);
+  if (fault.empty()) return true;
+  login.hub.log.log(cat(log_prefix(login.client), "certificate login failed: ", fault));
+  return login.refuse("certificate authentication failed");
+}
+
+std::string account_name(uid_t uid) {
+  std::array<char, 4096> room;
+  passwd entry;
+  passwd* found = nullptr;
+  if (getpwuid_r(uid, &entry, room.data(), room.size(), &found) != 0 || !found) return {};
+  return entry.pw_name;
+}
+
+bool prove_by_account(ClientLogin& login) {
+  constexpr std::string_view kRejected = "unix socket login rejected";
+  const net::Address& peer = login.client.stream.peer();
+  if (!peer.is_unix() || peer.unix_uid() == static_cast<uid_t>(-1)) return login.refuse(kRejected);
+  const std::string account = account_name(peer.unix_uid());
+  bool same = !account.empty() && account == login.user;
+  if (!login.ident_map.empty()) {
+    same = !account.empty() && login.snapshot->ident &&
+           login.snapshot->ident->matches(login.ident_map, account, login.user);
+  }
+  return (same && login.known) || login.refuse(kRejected);
+}
+
+}  // namespace
+
+net::Task<bool> read_answer(ClientLogin& login) {
+  ByteView head;
+  login.inbox.drop_shown();
+  Got got = co_await fill(login.inbox, 1, login.deadline);
+  if (got != Got::kOk) co_return login.stopped(got);
+  head = login.inbox.bytes();
+  if (head[0] == 0) co_return login.refuse("client re-sent startup pkt");
+  if (head[0] == 'X') {
+    session::close_client(login.hub, login.client, session::Reason::kClientTerminate);
+    co_return false;
+  }
+  if (head[0] != 'p') co_return login.drop("unexpected packet during authentication");
+  got = co_await read_message(login.inbox, kMostPasswordMessage, login.deadline);
+  if (got != Got::kOk) co_return login.stopped(got);
+  co_return true;
+}
+
+net::Task<bool> prove_identity(ClientLogin& login) {
+  bool proved = false;
+  switch (login.method) {
+    case Method::kAny: co_return true;
+    case Method::kTrust: co_return login.known || login.refuse("\"trust\" authentication failed");
+    case Method::kCert: co_return prove_by_certificate(login);
+    case Method::kPeer: co_return prove_by_account(login);
+    case Method::kReject: co_return login.refuse("login rejected");
+    case Method::kNoRule: co_return login.refuse("no authentication method is found");
+    case Method::kCleartext: proved = co_await prove_by_cleartext(login); break;
+    case Method::kMd5: proved = co_await prove_by_md5(login); break;
+    case Method::kScram: proved = co_await prove_by_scram(login); break;
+  }
+  co_return proved && !login.gone();
+}
+
+}  // namespace pgweir::login

@@ -1,0 +1,40 @@
+#include "login/greeting.hpp"
+
+#include "base/text.hpp"
+#include "wire/builder.hpp"
+
+namespace pgweir::login {
+
+void fill_unset(track::ParameterSet& client, const track::ParameterSet& pool_values) {
+  const track::TrackedNames* names = client.names();
+  if (!names) return;
+  for (size_t index = 0; index < names->size(); ++index) {
+    if (!client.value(index) && pool_values.value(index)) client.set_value(index, pool_values.value(index));
+  }
+}
+
+void append_greeting(std::string& out, const pool::Welcome& welcome, const track::ParameterSet& client) {
+  const track::TrackedNames* names = client.names();
+  wire::append_authentication_ok(out);
+  for (const auto& [name, value] : welcome.parameters) {
+    if (!names || names->find(name) == track::TrackedNames::kNone) wire::append_parameter_status(out, name, value);
+  }
+  for (size_t index = 0; names && index < names->size(); ++index) {
+    if (client.value(index)) wire::append_parameter_status(out, names->name(index), *client.value(index));
+  }
+}
+
+std::vector<std::string> own_settings(const track::ParameterSet& client) {
+  std::vector<std::string> all;
+  const track::TrackedNames* names = client.names();
+  for (size_t index = 0; names && index < names->size(); ++index) {
+    if (client.value(index)) all.push_back(cat(lower(names->name(index)), '=', *client.value(index)));
+  }
+  if (const auto* extras = client.extras()) {
+    for (const auto& [name, value] : *extras)
+      all.push_back(cat(lower(name), '=', value));
+  }
+  return all;
+}
+
+}  // namespace pgweir::login

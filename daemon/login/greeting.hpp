@@ -1,0 +1,22 @@
+// What a client is greeted with, as pure functions over its parameters and the pool's welcome.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pool/shared.hpp"
+#include "track/parameters.hpp"
+
+namespace pgweir::login {
+
+// Tracked parameters that the client has not set itself get the pool's values (shared, not copied).
+void fill_unset(track::ParameterSet& client, const track::ParameterSet& pool_values);
+
+// AuthenticationOk; the parameters that are not tracked, in the server's order; the tracked ones, the client's values,
+// in the order of their names. `client`: after fill_unset.
+void append_greeting(std::string& out, const pool::Welcome& welcome, const track::ParameterSet& client);
+
+// "name=value" of everything that the client has set itself (before fill_unset); names in lower case.
+std::vector<std::string> own_settings(const track::ParameterSet& client);
+
+}  // namespace pgweir::login
