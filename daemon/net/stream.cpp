@@ -171,8 +171,9 @@ IoResult Stream::receive(char* to, size_t room) {
     return {IoStatus::kOk, static_cast<size_t>(got), 0};
   }
   edge_ = false;
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {IoStatus::kAgain, 0, 0};
+  end_seen_ = true;
   if (got == 0) return {IoStatus::kEof, 0, 0};
-  if (errno == EAGAIN || errno == EWOULDBLOCK) return {IoStatus::kAgain, 0, 0};
   return {IoStatus::kError, 0, errno};
 }
 
