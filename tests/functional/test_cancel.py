@@ -31,6 +31,16 @@ def test_running_query(start, pg, db):
     assert conn.scalar("SELECT 1") == "1"
 
 
+def test_sender_of_the_cancel_need_not_wait(start, pg, db):
+    """PostgreSQL takes a cancel whose sender has gone already, so do we."""
+    pw = start(settings={"default_pool_size": 1})
+    conn = pw.connect()
+    conn.send(wire.query("SELECT pg_sleep(60)"))
+    running(pg, db)
+    cancel(pw, conn.key).close()
+    assert conn.results().error.sqlstate == "57014"
+
+
 def test_running_query_in_a_transaction(start, pg, db):
     pw = start()
     conn = pw.connect()
@@ -171,8 +181,9 @@ def test_late_cancels_never_hit_a_stranger(start):
         for i in range(60):
             conn.send(wire.query("SELECT pg_sleep(0.01)"))
             time.sleep(0.0002 * (i % 60))
-            cancel(pw, conn.key).close()
+            request = cancel(pw, conn.key)
             hits[0] += len(conn.results().errors)
+            request.closed()
 
     victims = [threading.Thread(target=victim) for _ in range(4)]
     cancellers = [threading.Thread(target=self_canceller) for _ in range(4)]
