@@ -225,7 +225,7 @@ TEST(Queue, NoWakeUpIsLostBetweenTwoWorkers) {
   House house(2, 1);
   ServerEntry& server = house.new_server(0);
   ClientEntry& client = house.new_client(1);
-  for (int turn = 0; turn < 3000; ++turn) {
+  for (int turn = 0; turn < 400; ++turn) {
     std::atomic<int> gate{0};
     Checkin rested;
     Supply step;
@@ -292,6 +292,7 @@ TEST(Reuse, LifetimeZeroMeansUsedOnce) {
 TEST(Reuse, ACancelOnItsWayHoldsTheServer) {
   House house(1, 1);
   ServerEntry& server = house.new_server(0);
+  house.pools[0]->move(server, ServerState::kActive);
   house.pools[0]->checkout(house.new_client(0), 1, false, false);
   server.cancels = 1;
   EXPECT_EQ(house.checkin(0, server, 2).verdict, Checkin::Verdict::kHold);
@@ -329,8 +330,7 @@ TEST(Supply, LaunchesUpToTheLimitAndNoMore) {
 TEST(Supply, AfterAFailureOneProbeWhenItIsDue) {
   House house(1, 5);
   house.shared->login_failed("connect failed", "", false, 0, 15 * kSecond);
-  house.pools[0]->checkout(house.new_client(0), 1, false, false);
-  house.new_server(0);
+  house.pools[0]->move(house.new_server(0), ServerState::kActive);
   house.pools[0]->checkout(house.new_client(0), 1, false, false);
   EXPECT_EQ(house.pools[0]->supply(0, 1, false, nullptr).step, Supply::Step::kNothing);
   EXPECT_EQ(house.pools[0]->supply(0, kSecond, false, nullptr).step, Supply::Step::kLaunch);

@@ -1,0 +1,260 @@
+#include "settings/connstr.hpp"
+
+#include <cstdlib>
+#include <functional>
+#include <map>
+
+#include "base/text.hpp"
+#include "settings/table.hpp"
+
+namespace pgweir::settings {
+
+namespace {
+
+bool blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+Result<std::string> quoted_value(const std::string& line, size_t& at) {
+  std::string value;
+  for (++at; at < line.size(); ++at) {
+    if (line[at] != '\'') {
+      value.push_back(line[at]);
+      continue;
+    }
+    if (at + 1 < line.size() && line[at + 1] == '\'') {
+      value.push_back('\'');
+      ++at;
+      continue;
+    }
+    ++at;
+    return value;
+  }
+  return Error{"a quoted value lacks its closing quote"};
+}
+
+template <class T>
+using Setters = std::map<std::string, std::function<Result<void>(T&, const std::string&)>>;
+
+template <class T>
+auto text(std::optional<std::string> T::*member) {
+  return [member](T& entry, const std::string& value) -> Result<void> {
+    entry.*member = value;
+    return {};
+  };
+}
+
+// Numbers of entries: junk is an error here (PgBouncer reads it as 0).
+template <class T>
+auto number(std::optional<int> T::*member) {
+  return [member](T& entry, const std::string& value) -> Result<void> {
+    auto parsed = parse_int(value);
+    if (!parsed || *parsed < -1 || *parsed > INT32_MAX) return Error{"must be a number"};
+    if (*parsed >= 0) entry.*member = static_cast<int>(*parsed);
+    return {};
+  };
+}
+
+template <class T>
+auto time(std::optional<Micros> T::*member) {
+  return [member](T& entry, const std::string& value) -> Result<void> {
+    auto parsed = parse_time(value);
+    if (!parsed) return parsed.error();
+    entry.*member = *parsed;
+    return {};
+  };
+}
+
+template <class T>
+auto mode(std::optional<PoolMode> T::*member) {
+  return [member](T& entry, const std::string& value) -> Result<void> {
+    auto parsed = parse_pool_mode(value);
+    if (!parsed) return parsed.error();
+    entry.*member = *parsed;
+    return {};
+  };
+}
+
+template <class T>
+auto port(int T::*member) {
+  return [member](T& entry, const std::string& value) -> Result<void> {
+    auto parsed = parse_int(value);
+    if (!parsed || *parsed < 1 || *parsed > 65535) return Error{"must be between 1 and 65535"};
+    entry.*member = static_cast<int>(*parsed);
+    return {};
+  };
+}
+
+std::vector<std::string> split_hosts(const std::string& list) {
+  std::vector<std::string> hosts;
+  size_t start = 0;
+  for (;;) {
+    size_t end = list.find(',', start);
+    std::string host(trim(list.substr(start, end == std::string::npos ? end : end - start)));
+    if (!host.empty()) hosts.push_back(std::move(host));
+    if (end == std::string::npos) return hosts;
+    start = end + 1;
+  }
+}
+
+const Setters<Database>& database_setters() {
+  static const Setters<Database> kSetters = {
+      {"host",
+       [](Database& d, const std::string& v) -> Result<void> {
+         d.host_text = v;
+         d.hosts = split_hosts(v);
+         if (d.hosts.empty()) return Error{"names no host"};
+         return {};
+       }},
+      {"port", port(&Database::port)},
+      {"dbname",
+       [](Database& d, const std::string& v) -> Result<void> {
+         d.dbname = v;
+         return {};
+       }},
+      {"user", text(&Database::user)},
+      {"password",
+       [](Database& d, const std::string& v) -> Result<void> {
+         d.password = auth::Secret(v);
+         return {};
+       }},
+      {"auth_user", text(&Database::auth_user)},
+      {"auth_query", text(&Database::auth_query)},
+      {"auth_dbname", text(&Database::auth_dbname)},
+      {"pool_size", number(&Database::pool_size)},
+      {"min_pool_size", number(&Database::min_pool_size)},
+      {"reserve_pool_size", number(&Database::reserve_pool_size)},
+      {"reserve_pool", number(&Database::reserve_pool_size)},
+      {"max_db_connections", number(&Database::max_db_connections)},
+      {"max_db_client_connections", number(&Database::max_db_client_connections)},
+      {"server_lifetime", time(&Database::server_lifetime)},
+      {"query_wait_timeout", time(&Database::query_wait_timeout)},
+      {"pool_mode", mode(&Database::pool_mode)},
+      {"load_balance_hosts",
+       [](Database& d, const std::string& v) -> Result<void> {
+         auto parsed = parse_load_balance(v);
+         if (!parsed) return parsed.error();
+         d.load_balance_hosts = *parsed;
+         return {};
+       }},
+      {"connect_query",
+       [](Database& d, const std::string& v) -> Result<void> {
+         d.connect_query = v;
+         return {};
+       }},
+      {"client_encoding", text(&Database::client_encoding)},
+      {"datestyle", text(&Database::datestyle)},
+      {"timezone", text(&Database::timezone)},
+      {"application_name", text(&Database::application_name)},
+  };
+  return kSetters;
+}
+
+const Setters<User>& user_setters() {
+  static const Setters<User> kSetters = {
+      {"pool_size", number(&User::pool_size)},
+      {"reserve_pool_size", number(&User::reserve_pool_size)},
+      {"pool_mode", mode(&User::pool_mode)},
+      {"max_user_connections", number(&User::max_user_connections)},
+      {"max_user_client_connections", number(&User::max_user_client_connections)},
+      {"query_timeout", time(&User::query_timeout)},
+      {"idle_transaction_timeout", time(&User::idle_transaction_timeout)},
+      {"transaction_timeout", time(&User::transaction_timeout)},
+      {"client_idle_timeout", time(&User::client_idle_timeout)},
+      {"query_wait_timeout", time(&User::query_wait_timeout)},
+  };
+  return kSetters;
+}
+
+const Setters<Peer>& peer_setters() {
+  static const Setters<Peer> kSetters = {
+      {"host",
+       [](Peer& p, const std::string& v) -> Result<void> {
+         p.host = v;
+         return {};
+       }},
+      {"port", port(&Peer::port)},
+      {"pool_size", number(&Peer::pool_size)},
+  };
+  return kSetters;
+}
+
+template <class T>
+Result<void> apply(T& entry, const std::string& line, const Setters<T>& setters) {
+  auto pairs = parse_pairs(line);
+  if (!pairs) return pairs.error();
+  for (const auto& [key, value] : *pairs) {
+    auto setter = setters.find(key);
+    if (setter == setters.end()) return Error{cat("unrecognized connection parameter: ", key)};
+    Result<void> done = setter->second(entry, value);
+    if (!done) return Error{cat("invalid value for ", key, ": ", done.error().message)};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ConnectPairs> parse_pairs(const std::string& line) {
+  ConnectPairs pairs;
+  size_t at = 0;
+  auto skip = [&] {
+    while (at < line.size() && blank(line[at]))
+      ++at;
+  };
+  for (;;) {
+    skip();
+    if (at == line.size()) return pairs;
+    size_t start = at;
+    while (at < line.size() && line[at] != '=' && !blank(line[at]))
+      ++at;
+    std::string key = line.substr(start, at - start);
+    skip();
+    if (at == line.size() || line[at] != '=' || key.empty()) return Error{cat("expected key=value at \"", key, "\"")};
+    ++at;
+    skip();
+    std::string value;
+    if (at < line.size() && line[at] == '\'') {
+      auto quoted = quoted_value(line, at);
+      if (!quoted) return quoted.error();
+      value = quoted.take();
+    } else {
+      start = at;
+      while (at < line.size() && !blank(line[at]))
+        ++at;
+      value = line.substr(start, at - start);
+    }
+    if (value.empty()) return Error{cat("empty value for ", key)};
+    pairs.emplace_back(std::move(key), std::move(value));
+  }
+}
+
+Result<Database> parse_database(const std::string& name, const std::string& line) {
+  Database entry;
+  entry.name = name;
+  entry.line = line;
+  Result<void> applied = apply(entry, line, database_setters());
+  if (!applied) return applied.error();
+  if (entry.dbname.empty() && name != "*") entry.dbname = name;
+  return entry;
+}
+
+Result<User> parse_user(const std::string& name, const std::string& line) {
+  User entry;
+  entry.name = name;
+  Result<void> applied = apply(entry, line, user_setters());
+  if (!applied) return applied.error();
+  return entry;
+}
+
+Result<Peer> parse_peer(const std::string& id, const std::string& line) {
+  Peer entry;
+  auto number = parse_int(id);
+  if (!number || *number < 1 || *number > 65535) return Error{"a peer's id must be between 1 and 65535"};
+  entry.id = static_cast<int>(*number);
+  Result<void> applied = apply(entry, line, peer_setters());
+  if (!applied) return applied.error();
+  if (entry.host.empty()) return Error{"a peer needs a host"};
+  return entry;
+}
+
+}  // namespace pgweir::settings

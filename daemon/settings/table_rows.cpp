@@ -1,0 +1,173 @@
+// The rows. Names, defaults and meanings are PgBouncer's (compat/settings.tsv; a test compares), then pgweir's own.
+#include "settings/table.hpp"
+
+namespace pgweir::settings {
+
+namespace {
+
+template <class T>
+Row row(const char* name, T Global::*member, Kind kind, const char* preset, int64_t least, int64_t most,
+        bool reloadable, const char* help) {
+  std::optional<std::string> text;
+  if (preset) text = preset;
+  return Row{name, member, kind, text, least, most, reloadable, help};
+}
+
+}  // namespace
+
+const std::vector<Row>& global_rows() {
+  // clang-format off
+  static const std::vector<Row> rows = {
+      row("admin_users", &Global::admin_users, Kind::kText, "", 0, 0, true, "Users with full console rights; exact case-sensitive names."),
+      row("application_name_add_host", &Global::application_name_add_host, Kind::kBool, "0", 0, 0, true, "Append \" - host:port\" of client to application_name at login (\"app\" when absent)."),
+      row("auth_dbname", &Global::auth_dbname, Kind::kText, nullptr, 0, 0, true, "Database entry whose pool runs auth_query; unset means the target database."),
+      row("auth_file", &Global::auth_file, Kind::kText, nullptr, 0, 0, true, "User/secret list; re-read on reload only if stat identity, mtime or size changed."),
+      row("auth_hba_file", &Global::auth_hba_file, Kind::kText, "", 0, 0, true, "HBA rules used when auth_type=hba; re-read every reload."),
+      row("auth_ident_file", &Global::auth_ident_file, Kind::kText, nullptr, 0, 0, true, "Ident map for cert/peer HBA rules; loaded only when auth_type=hba."),
+      row("auth_ldap_options", &Global::auth_ldap_options, Kind::kText, nullptr, 0, 0, true, "LDAP parameters used when auth_type=ldap (HBA lines carry their own)."),
+      row("auth_query", &Global::auth_query, Kind::kText, "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin", 0, 0, true, "Looks up user name and secret via auth_user for users absent from auth_file."),
+      row("auth_type", &Global::auth_type, Kind::kAuthType, "md5", 0, 0, true, "Client authentication method."),
+      row("auth_user", &Global::auth_user, Kind::kText, nullptr, 0, 0, true, "Account that runs auth_query; enables dynamic user lookup. Not reset when line removed."),
+      row("autodb_idle_timeout", &Global::autodb_idle_timeout, Kind::kTime, "3600", 0, 0, true, "Drop a \"*\"-created database entry this long after it became empty."),
+      row("cancel_wait_timeout", &Global::cancel_wait_timeout, Kind::kTime, "10", 0, 0, true, "Longest a cancel request may wait for a server/peer connection."),
+      row("client_cleanup_bytes", &Global::client_cleanup_bytes, Kind::kSize, "1048576", 0, 1099511627776, true, "How many bytes of a vanished client's answer are read and thrown away before the server is closed instead."),
+      row("client_cleanup_timeout", &Global::client_cleanup_timeout, Kind::kTime, "5", 0, 0, true, "How long cancelling and rolling back may take when a client vanished in the middle of its work; then the server is closed. 0 closes it at once."),
+      row("client_idle_timeout", &Global::client_idle_timeout, Kind::kTime, "0", 0, 0, true, "Disconnect logged-in clients with no linked server idle longer than this."),
+      row("client_login_timeout", &Global::client_login_timeout, Kind::kTime, "60", 0, 0, true, "Disconnect clients that have not completed login (incl. waiting for welcome) in time."),
+      row("client_tls13_ciphers", &Global::client_tls13_ciphers, Kind::kText, nullptr, 0, 0, true, "TLS 1.3 suites for clients; unset = library default. Not reset when line removed."),
+      row("client_tls_ca_file", &Global::client_tls_ca_file, Kind::kText, "", 0, 0, true, "CA bundle for client certificates; empty = compiled-in system bundle."),
+      row("client_tls_cert_file", &Global::client_tls_cert_file, Kind::kText, "", 0, 0, true, "Server certificate shown to clients; required when client TLS enabled."),
+      row("client_tls_ciphers", &Global::client_tls_ciphers, Kind::kText, "default", 0, 0, true, "TLS<=1.2 ciphers for clients."),
+      row("client_tls_dheparams", &Global::client_tls_dheparams, Kind::kText, "auto", 0, 0, true, "DHE parameter choice."),
+      row("client_tls_ecdhcurve", &Global::client_tls_ecdhcurve, Kind::kText, "auto", 0, 0, true, "ECDH curve choice."),
+      row("client_tls_key_file", &Global::client_tls_key_file, Kind::kText, "", 0, 0, true, "Private key for client TLS; required when client TLS enabled."),
+      row("client_tls_protocols", &Global::client_tls_protocols, Kind::kText, "secure", 0, 0, true, "Allowed client TLS versions; secure/default = 1.2+1.3."),
+      row("client_tls_sslmode", &Global::client_tls_sslmode, Kind::kSslMode, "disable", 0, 0, true, "TLS policy for TCP clients; Unix sockets exempt."),
+      row("conffile", &Global::conffile, Kind::kText, nullptr, 0, 0, true, "Config file re-read by next reload; initial value from command line."),
+      row("default_pool_size", &Global::default_pool_size, Kind::kInt, "20", 0, 2147483648, true, "Server connections per (database,user) pool when not overridden."),
+      row("disable_pqexec", &Global::disable_pqexec, Kind::kBool, "0", 0, 0, false, "Disconnect clients that send simple Query (also breaks the console)."),
+      row("dns_max_ttl", &Global::dns_max_ttl, Kind::kTime, "15", 0, 0, true, "Cache time of successful DNS answers (record TTL ignored)."),
+      row("dns_nxdomain_ttl", &Global::dns_nxdomain_ttl, Kind::kTime, "15", 0, 0, true, "Cache time of failed DNS answers."),
+      row("dns_zone_check_period", &Global::dns_zone_check_period, Kind::kTime, "0", 0, 0, true, "How often zone SOA serials are polled; growth triggers re-resolution (c-ares only)."),
+      row("idle_transaction_timeout", &Global::idle_transaction_timeout, Kind::kTime, "0", 0, 0, true, "Close server+client when idle inside a transaction longer than this."),
+      row("ignore_startup_parameters", &Global::ignore_startup_parameters, Kind::kText, "", 0, 0, true, "Startup parameters accepted and silently dropped."),
+      row("job_name", &Global::job_name, Kind::kText, "pgbouncer", 0, 0, false, "Service name, Windows only in effect; alias service_name exists only in Windows builds."),
+      row("listen_addr", &Global::listen_addr, Kind::kText, "", 0, 0, false, "TCP listen addresses."),
+      row("listen_backlog", &Global::listen_backlog, Kind::kInt, "128", 0, 2147483648, false, "listen(2) backlog."),
+      row("listen_port", &Global::listen_port, Kind::kInt, "6432", 0, 65535, false, "Port for TCP and Unix socket name."),
+      row("log_connections", &Global::log_connections, Kind::kBool, "1", 0, 0, true, "Log login attempts and new server connections."),
+      row("log_disconnections", &Global::log_disconnections, Kind::kBool, "1", 0, 0, true, "Log connection closes with reason and age."),
+      row("log_pooler_errors", &Global::log_pooler_errors, Kind::kBool, "1", 0, 0, true, "Log (WARNING) each error the pooler itself sends to a client."),
+      row("log_stats", &Global::log_stats, Kind::kBool, "1", 0, 0, true, "Log one aggregate stats line per stats_period."),
+      row("logfile", &Global::logfile, Kind::kText, "", 0, 0, true, "Append-mode log file, reopened on reload; unopenable file aborts the process."),
+      row("login_notify_message", &Global::login_notify_message, Kind::kText, "", 0, 0, true, "NOTICE (00000) sent between BackendKeyData and first ReadyForQuery when non-empty."),
+      row("max_client_conn", &Global::max_client_conn, Kind::kInt, "100", 0, 2147483648, true, "Maximum client sockets (console, login and cancel ones count); console logins exempt from rejection."),
+      row("max_db_client_connections", &Global::max_db_client_connections, Kind::kInt, "0", -2147483648, 2147483647, true, "Default per-database client limit."),
+      row("max_db_connections", &Global::max_db_connections, Kind::kInt, "0", -2147483648, 2147483647, true, "Default per-database server limit over all pools."),
+      row("max_packet_size", &Global::max_packet_size, Kind::kUint, "2147483647", 0, 0, true, "Larger protocol packets cause disconnect (both directions)."),
+      row("max_prepared_statements", &Global::max_prepared_statements, Kind::kInt, "200", 0, 2147483648, true, "Per-server LRU size for rewritten protocol-level prepared statements (non-session pools)."),
+      row("max_user_client_connections", &Global::max_user_client_connections, Kind::kInt, "0", -2147483648, 2147483647, true, "Default per-user client limit."),
+      row("max_user_connections", &Global::max_user_connections, Kind::kInt, "0", -2147483648, 2147483647, true, "Default per-user server limit over all databases."),
+      row("min_pool_size", &Global::min_pool_size, Kind::kInt, "0", 0, 2147483648, true, "Keep at least this many servers in pools having clients or a forced user."),
+      row("peer_id", &Global::peer_id, Kind::kInt, "0", 0, 16383, true, "Identity embedded in cancel keys for peering."),
+      row("pidfile", &Global::pidfile, Kind::kText, "", 0, 0, false, "PID file, created exclusively 0644, removed at exit; mandatory for -d."),
+      row("pkt_buf", &Global::pkt_buf, Kind::kInt, "4096", -2147483648, 2147483647, false, "Per-connection I/O buffer bytes; bounds partial-packet handling."),
+      row("pool_idle_timeout", &Global::pool_idle_timeout, Kind::kTime, "0", 0, 0, true, "Free a pool (and its stats) after this long with no clients and servers."),
+      row("pool_mode", &Global::pool_mode, Kind::kPoolMode, "session", 0, 0, true, "Default pooling mode; user beats database beats global."),
+      row("query_timeout", &Global::query_timeout, Kind::kTime, "0", 0, 0, true, "Close server+client when a query runs longer; also drops queued clients older than it."),
+      row("query_wait_notify", &Global::query_wait_notify, Kind::kInt, "5", 0, 2147483648, true, "Send one NOTICE to a logged-in client queued for more than N whole seconds."),
+      row("query_wait_timeout", &Global::query_wait_timeout, Kind::kTime, "120", 0, 0, true, "Disconnect clients waiting longer for a server (includes clients waiting for login)."),
+      row("reserve_pool_size", &Global::reserve_pool_size, Kind::kInt, "0", 0, 2147483648, true, "Extra servers a pool may open when its first waiter exceeds reserve_pool_timeout."),
+      row("reserve_pool_timeout", &Global::reserve_pool_timeout, Kind::kTime, "5", 0, 0, true, "Wait before the reserve pool may be used."),
+      row("resolv_conf", &Global::resolv_conf, Kind::kText, "", 0, 0, false, "Alternative resolv.conf for the DNS library; empty = system default."),
+      row("sbuf_loopcnt", &Global::sbuf_loopcnt, Kind::kInt, "5", -2147483648, 2147483647, true, "Buffer fills processed per socket before yielding to others."),
+      row("scram_iterations", &Global::scram_iterations, Kind::kInt, "4096", 1, 1000000, true, "Iteration count for SCRAM verifiers made from plain passwords and for mock users."),
+      row("server_check_delay", &Global::server_check_delay, Kind::kTime, "30", 0, 0, true, "Idle time after which a server must pass server_check_query before reuse."),
+      row("server_check_query", &Global::server_check_query, Kind::kText, "<empty>", 0, 0, true, "Liveness query; only final ReadyForQuery matters, SQL errors pass."),
+      row("server_connect_timeout", &Global::server_connect_timeout, Kind::kTime, "15", 0, 0, true, "Limit for connect plus login to server."),
+      row("server_fast_close", &Global::server_fast_close, Kind::kBool, "0", 0, 0, true, "Session pools: close obsolete linked servers (and clients) as soon as they are between transactions."),
+      row("server_idle_timeout", &Global::server_idle_timeout, Kind::kTime, "600", 0, 0, true, "Close servers idle longer, but keep min_pool_size."),
+      row("server_lifetime", &Global::server_lifetime, Kind::kTime, "3600", 0, 0, true, "Close unlinked servers older than this, spaced lifetime/pool_size apart."),
+      row("server_login_retry", &Global::server_login_retry, Kind::kTime, "15", 0, 0, true, "Pause between server connection attempts after a failed one."),
+      row("server_reset_query", &Global::server_reset_query, Kind::kText, "DISCARD ALL", 0, 0, true, "Sent on release in session pools (all pools with server_reset_query_always)."),
+      row("server_reset_query_always", &Global::server_reset_query_always, Kind::kBool, "0", 0, 0, true, "Run server_reset_query in every pool mode."),
+      row("server_round_robin", &Global::server_round_robin, Kind::kBool, "0", 0, 0, true, "Reuse idle servers FIFO instead of LIFO."),
+      row("server_tls13_ciphers", &Global::server_tls13_ciphers, Kind::kText, nullptr, 0, 0, true, "TLS 1.3 suites towards servers. Not reset when line removed."),
+      row("server_tls_ca_file", &Global::server_tls_ca_file, Kind::kText, "", 0, 0, true, "CA bundle for server certificates; empty = system bundle; missing file fails only at connect."),
+      row("server_tls_cert_file", &Global::server_tls_cert_file, Kind::kText, "", 0, 0, true, "Client certificate offered to servers."),
+      row("server_tls_ciphers", &Global::server_tls_ciphers, Kind::kText, "default", 0, 0, true, "TLS<=1.2 ciphers towards servers."),
+      row("server_tls_key_file", &Global::server_tls_key_file, Kind::kText, "", 0, 0, true, "Key for server_tls_cert_file."),
+      row("server_tls_protocols", &Global::server_tls_protocols, Kind::kText, "secure", 0, 0, true, "Allowed TLS versions towards servers."),
+      row("server_tls_sslmode", &Global::server_tls_sslmode, Kind::kSslMode, "prefer", 0, 0, true, "TLS policy towards TCP servers; allow acts exactly like prefer."),
+      row("so_reuseport", &Global::so_reuseport, Kind::kBool, "0", 0, 0, false, "Set SO_REUSEPORT on TCP listeners."),
+      row("stats_period", &Global::stats_period, Kind::kInt, "60", 1, 2147483648, true, "Averaging/stats-log period; timer interval is fixed at startup despite being changeable."),
+      row("stats_users", &Global::stats_users, Kind::kText, "", 0, 0, true, "Console users limited to SHOW (no FDS) and no-op SETs."),
+      row("suspend_timeout", &Global::suspend_timeout, Kind::kTime, "10", 0, 0, true, "Sockets not flushed within this during SUSPEND are dropped."),
+      row("syslog", &Global::syslog, Kind::kBool, "0", 0, 0, true, "Also log to syslog."),
+      row("syslog_facility", &Global::syslog_facility, Kind::kText, "daemon", 0, 0, true, "Syslog facility."),
+      row("syslog_ident", &Global::syslog_ident, Kind::kText, "pgbouncer", 0, 0, true, "Syslog program name; PID option always on."),
+      row("tcp_defer_accept", &Global::tcp_defer_accept, Kind::kBool, "1", 0, 0, true, "Set TCP_DEFER_ACCEPT (value 1) on listeners; toggling applies at once."),
+      row("tcp_keepalive", &Global::tcp_keepalive, Kind::kBool, "1", 0, 0, true, "Enable SO_KEEPALIVE on new TCP sockets."),
+      row("tcp_keepcnt", &Global::tcp_keepcnt, Kind::kInt, "0", -2147483648, 2147483647, true, "TCP_KEEPCNT."),
+      row("tcp_keepidle", &Global::tcp_keepidle, Kind::kInt, "0", -2147483648, 2147483647, true, "TCP_KEEPIDLE."),
+      row("tcp_keepintvl", &Global::tcp_keepintvl, Kind::kInt, "0", -2147483648, 2147483647, true, "TCP_KEEPINTVL."),
+      row("tcp_socket_buffer", &Global::tcp_socket_buffer, Kind::kInt, "0", -2147483648, 2147483647, true, "SO_SNDBUF and SO_RCVBUF bytes."),
+      row("tcp_user_timeout", &Global::tcp_user_timeout, Kind::kInt, "0", -2147483648, 2147483647, true, "TCP_USER_TIMEOUT."),
+      row("track_extra_parameters", &Global::track_extra_parameters, Kind::kText, "IntervalStyle", 0, 0, false, "Extra GUC_REPORT parameters cached per client and replayed to servers."),
+      row("transaction_timeout", &Global::transaction_timeout, Kind::kTime, "0", 0, 0, true, "Close server+client when a transaction lasts longer."),
+      row("unix_socket_dir", &Global::unix_socket_dir, Kind::kText, "/tmp", 0, 0, false, "Unix listening directory and default server socket directory."),
+      row("unix_socket_group", &Global::unix_socket_group, Kind::kText, "", 0, 0, false, "Group of the Unix socket file."),
+      row("unix_socket_mode", &Global::unix_socket_mode, Kind::kInt, "0777", 0, 4095, false, "Mode of the Unix socket file (SHOW CONFIG prints decimal 511)."),
+      row("user", &Global::user, Kind::kText, nullptr, 0, 0, false, "Unix account to switch to after start (needs root, or already that user)."),
+      row("verbose", &Global::verbose, Kind::kInt, "0", 0, 3, true, "Log verbosity: 1 DEBUG, 2 NOISE; overrides -v count when present."),
+      row("workers", &Global::workers, Kind::kText, "auto", 0, 0, false, "Worker threads: a number from 1 to 64, or auto (one until a core is full: half the cores, at most 4)."),
+  };
+  // clang-format on
+  return rows;
+}
+
+const std::vector<EntryRow>& entry_rows() {
+  // clang-format off
+  static const std::vector<EntryRow> rows = {
+      {Scope::kDatabase, "dbname", Kind::kText, "client-side database name", "Database name sent to the server."},
+      {Scope::kDatabase, "host", Kind::kText, "(unset = unix_socket_dir)", "Where to connect; list members rotate per load_balance_hosts."},
+      {Scope::kDatabase, "port", Kind::kInt, "5432", "Server port (also Unix socket suffix)."},
+      {Scope::kDatabase, "user", Kind::kText, "(unset = client user)", "Forces server login user: one pool per database."},
+      {Scope::kDatabase, "password", Kind::kText, "(from auth_file)", "Secret for the forced user (may be plain, md5 or SCRAM form)."},
+      {Scope::kDatabase, "auth_user", Kind::kText, "global auth_user", "Account running auth_query for this database."},
+      {Scope::kDatabase, "auth_query", Kind::kText, "global auth_query", "Lookup query override."},
+      {Scope::kDatabase, "auth_dbname", Kind::kText, "global auth_dbname", "Database entry to run auth_query in."},
+      {Scope::kDatabase, "pool_size", Kind::kInt, "-1 = inherit", "Pool size for all pools of this database (user setting wins)."},
+      {Scope::kDatabase, "min_pool_size", Kind::kInt, "-1 = inherit", "Minimum servers kept per pool."},
+      {Scope::kDatabase, "reserve_pool_size", Kind::kInt, "-1 = inherit", "Reserve servers per pool (user setting wins)."},
+      {Scope::kDatabase, "reserve_pool", Kind::kInt, "-1 = inherit", "Reserve servers per pool (user setting wins)."},
+      {Scope::kDatabase, "connect_query", Kind::kText, "(none)", "Simple query run once after server login; errors logged, ignored."},
+      {Scope::kDatabase, "pool_mode", Kind::kPoolMode, "inherit", "Pool mode for this database (user setting wins)."},
+      {Scope::kDatabase, "load_balance_hosts", Kind::kLoadBalance, "round-robin", "Host-list choice: rotate each connect, or stay until a connect fails."},
+      {Scope::kDatabase, "max_db_connections", Kind::kInt, "<=0 = inherit", "Server connection cap over all pools of the database."},
+      {Scope::kDatabase, "max_db_client_connections", Kind::kInt, "<=0 = inherit", "Client connection cap for the database."},
+      {Scope::kDatabase, "server_lifetime", Kind::kTime, "0 = inherit", "Server lifetime override; 0 cannot mean use-once here."},
+      {Scope::kDatabase, "client_encoding", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+      {Scope::kDatabase, "datestyle", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+      {Scope::kDatabase, "timezone", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+      {Scope::kDatabase, "application_name", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+      {Scope::kDatabase, "query_wait_timeout", Kind::kTime, "inherit", "Waiting limit override (user setting wins)."},
+      {Scope::kUser, "pool_size", Kind::kInt, "-1 = inherit", "Pool size for every pool of this user; beats database value."},
+      {Scope::kUser, "reserve_pool_size", Kind::kInt, "-1 = inherit", "Reserve size for this user's pools; beats database value."},
+      {Scope::kUser, "pool_mode", Kind::kPoolMode, "inherit", "Pool mode for this pool user; beats database value."},
+      {Scope::kUser, "max_user_connections", Kind::kInt, "<=0 = inherit", "Server connection cap for the pool user."},
+      {Scope::kUser, "max_user_client_connections", Kind::kInt, "<=0 = inherit", "Client connection cap for the login user."},
+      {Scope::kUser, "query_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
+      {Scope::kUser, "idle_transaction_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
+      {Scope::kUser, "transaction_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
+      {Scope::kUser, "client_idle_timeout", Kind::kTime, "0 = inherit", "Override for clients logged in as this user."},
+      {Scope::kUser, "query_wait_timeout", Kind::kTime, "inherit", "Override for clients logged in as this user; beats database value."},
+      {Scope::kPeer, "host", Kind::kText, "(required)", "Peer address."},
+      {Scope::kPeer, "port", Kind::kInt, "6432", "Peer port."},
+      {Scope::kPeer, "pool_size", Kind::kInt, "-1 = default_pool_size", "Concurrent cancel forwards to this peer."},
+  };
+  // clang-format on
+  return rows;
+}
+
+}  // namespace pgweir::settings
