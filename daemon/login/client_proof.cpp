@@ -101,6 +101,18 @@ bool prove_by_account(ClientLogin& login) {
   return (same && login.known) || login.refuse(kRejected);
 }
 
+// The proofs that need no answer of the client.
+bool prove_at_once(ClientLogin& login) {
+  switch (login.method) {
+    case Method::kAny: return true;
+    case Method::kTrust: return login.known || login.refuse("\"trust\" authentication failed");
+    case Method::kCert: return prove_by_certificate(login);
+    case Method::kPeer: return prove_by_account(login);
+    case Method::kReject: return login.refuse("login rejected");
+    default: return login.refuse("no authentication method is found");
+  }
+}
+
 }  // namespace
 
 net::Task<bool> read_answer(ClientLogin& login) {
@@ -122,16 +134,14 @@ net::Task<bool> read_answer(ClientLogin& login) {
 
 net::Task<bool> prove_identity(ClientLogin& login) {
   bool proved = false;
-  switch (login.method) {
-    case Method::kAny: co_return true;
-    case Method::kTrust: co_return login.known || login.refuse("\"trust\" authentication failed");
-    case Method::kCert: co_return prove_by_certificate(login);
-    case Method::kPeer: co_return prove_by_account(login);
-    case Method::kReject: co_return login.refuse("login rejected");
-    case Method::kNoRule: co_return login.refuse("no authentication method is found");
-    case Method::kCleartext: proved = co_await prove_by_cleartext(login); break;
-    case Method::kMd5: proved = co_await prove_by_md5(login); break;
-    case Method::kScram: proved = co_await prove_by_scram(login); break;
+  if (login.method == Method::kCleartext) {
+    proved = co_await prove_by_cleartext(login);
+  } else if (login.method == Method::kMd5) {
+    proved = co_await prove_by_md5(login);
+  } else if (login.method == Method::kScram) {
+    proved = co_await prove_by_scram(login);
+  } else {
+    proved = prove_at_once(login);
   }
   co_return proved && !login.gone();
 }

@@ -61,7 +61,9 @@ net::Task<std::optional<auth::ScramVerifier>> verifier_of_plain(ClientLogin& log
 net::Task<std::optional<auth::ScramServer>> choose_prover(ClientLogin& login) {
   std::optional<auth::ScramVerifier> verifier;
   if (login.secret.kind() == auth::SecretKind::kScram) verifier = auth::parse_scram_verifier(login.secret.text());
-  if (login.secret.kind() == auth::SecretKind::kPlain) verifier = co_await verifier_of_plain(login);
+  if (login.secret.kind() == auth::SecretKind::kPlain) {
+    verifier = co_await verifier_of_plain(login);
+  }
   if (!verifier) {
     co_return auth::ScramServer::mock(login.user, login.hub.process_secret, mock_iterations(login));
   }

@@ -1,0 +1,99 @@
+#include "login/cancel.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "login/connect.hpp"
+#include "login/inbox.hpp"
+#include "net/wait.hpp"
+#include "session/attach.hpp"
+#include "wire/builder.hpp"
+
+namespace pgweir::login {
+
+namespace {
+
+constexpr Micros kLongestCancel = 10 * kSecond;  // where cancel_wait_timeout is off
+
+// The server may be closed, and its memory reused, while the request is under way; its id is not.
+session::Server* find_server(session::Hub& hub, uint32_t id) {
+  for (const auto& server : hub.servers) {
+    if (server->id == id) return server.get();
+  }
+  return nullptr;
+}
+
+// One request under way to a server, for as long as this lives.
+class BeingCancelled {
+ public:
+  BeingCancelled(session::Hub& hub, session::Server& server) : hub_(hub), id_(server.id) { ++server.cancels; }
+  ~BeingCancelled() {
+    session::Server* server = find_server(hub_, id_);
+    if (server && server->cancels > 0) --server->cancels;
+  }
+  BeingCancelled(const BeingCancelled&) = delete;
+  BeingCancelled& operator=(const BeingCancelled&) = delete;
+
+ private:
+  session::Hub& hub_;
+  uint32_t id_;
+};
+
+}  // namespace
+
+CancelTarget cancel_target(const session::Hub& hub, const session::Server& server) {
+  CancelTarget target;
+  target.address = server.stream.peer();
+  if (target.address.is_unix()) {
+    auto path = net::Address::unix_path(server.place);
+    if (path) target.address = path.take();
+  }
+  target.host = server.place;
+  if (server.stream.tls()) target.tls = hub.server_tls;
+  target.pid = server.backend_pid;
+  target.secret = server.cancel_secret;
+  return target;
+}
+
+net::Task<bool> send_cancel(session::Hub& hub, CancelTarget target, Micros deadline) {
+  net::Stream stream;
+  Inbox inbox(stream);
+  std::string error = co_await dial(hub, stream, target.address, deadline);
+  if (!error.empty()) {
+    hub.log.warning(cat("cancel request to ", target.address.text(), " failed: ", error));
+    co_return false;
+  }
+  SecuredResult secured = co_await secure(stream, target.tls, target.host, deadline);
+  if (secured.how == Secured::kRefused || secured.how == Secured::kFailed) {
+    hub.log.warning(cat("cancel request to ", target.address.text(), " failed: ", secured.why));
+    co_return false;
+  }
+  std::string request;
+  wire::append_cancel_request(request, target.pid, target.secret);
+  if (!stream.send(request)) co_return false;
+  Got got = Got::kOk;
+  while (got == Got::kOk) {
+    got = co_await fill(inbox, 1, deadline);
+    (void)inbox.take_rest();  // nothing is expected
+  }
+  co_return got == Got::kEof || got == Got::kError;
+}
+
+net::Task<void> forward_cancel(session::Hub& hub, session::Server& server, Micros until) {
+  const uint32_t id = server.id;
+  const CancelTarget target = cancel_target(hub, server);
+  const Micros limit = hub.snapshot->global.cancel_wait_timeout;
+  const Micros deadline = std::min(until, deadline_after(hub.now(), limit > 0 ? limit : kLongestCancel));
+  {
+    BeingCancelled counted(hub, server);
+    if (target.pid != 0) {
+      bool sent = co_await send_cancel(hub, target, deadline);
+      if (sent) hub.log.debug("closing because: successfully sent cancel request");
+    }
+  }
+  session::Server* held = find_server(hub, id);
+  if (held && held->cancels == 0 && held->state() == pool::ServerState::kBeingCanceled)
+    session::returned(hub, *held, false);
+}
+
+}  // namespace pgweir::login

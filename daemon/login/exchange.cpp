@@ -1,0 +1,150 @@
+#include "login/exchange.hpp"
+
+#include <algorithm>
+
+#include "net/wait.hpp"
+#include "wire/builder.hpp"
+#include "wire/error_fields.hpp"
+#include "wire/reader.hpp"
+
+namespace pgweir::login {
+
+namespace {
+
+constexpr size_t kMostWhole = 64 * 1024;  // longer messages are looked at by their beginning only
+constexpr size_t kMostError = 1000;
+
+// What an error has swallowed: a Parse that did not happen, a Close that did not happen.
+void undo(void* context, track::Kind kind, track::Action action, track::StatementNote* note) {
+  auto& server = *static_cast<session::Server*>(context);
+  if (action == track::Action::kLocal || !note || !note->statement || !note->sent) return;
+  if (kind == track::Kind::kParse) server.statements.remove(*note->statement);
+  if (kind == track::Kind::kClose) {
+    server.statements.sent(note->statement, 0);
+    server.statements.confirm(*note->statement);
+  }
+}
+
+void take_locals(session::Server& server) {
+  track::Kind kind{};
+  track::NotePtr note;
+  while (server.replies.take_local(&kind, &note))
+    note.reset();
+}
+
+void note_parameter(session::Server& server, ByteView body) {
+  wire::Reader reader(body);
+  const ByteView name = reader.cstring();
+  const ByteView value = reader.cstring();
+  if (reader.ok() && server.parameters.set(name, value)) server.parameter_news = true;
+}
+
+}  // namespace
+
+Exchange::Exchange(session::Hub& hub, session::Server& server) : hub(hub), server(server), inbox(server.stream) {
+  if (server.held) inbox.give(*server.held);
+  server.held.reset();
+  server.body_dropped = false;
+}
+
+bool Exchange::ask(std::string_view sql) {
+  std::string message;
+  wire::append_query(message, sql);
+  server.replies.expect(track::Kind::kQuery, track::Action::kHide);
+  server.unnamed = 0;
+  return server.stream.send(message);
+}
+
+bool Exchange::settled() const {
+  return server.replies.all_answered() && server.body_left == 0 && inbox.bytes().empty();
+}
+
+bool Exchange::over() const {
+  return server.state() == pool::ServerState::kClosing || server.state() == pool::ServerState::kGone;
+}
+
+// A batch that nobody will close now is closed by Sync; a COPY IN is failed first. Late COPY messages and a Sync too
+// many are harmless to PostgreSQL.
+void Exchange::end_open_work() {
+  std::string message;
+  bool sync = server.replies.in_extended_batch();
+  if (server.replies.in_copy_in() && !copy_ended_) {
+    copy_ended_ = true;
+    sync = sync || server.replies.copy_in_extended();
+    wire::append_copy_fail(message, "client has gone");
+    server.replies.expect(track::Kind::kCopyFail, track::Action::kHide);
+  }
+  if (sync) {
+    wire::append_empty(message, 'S');
+    server.replies.expect(track::Kind::kSync, track::Action::kHide);
+  }
+  if (!message.empty()) server.stream.send(message);
+}
+
+void Exchange::skip_body() {
+  const size_t part = std::min<size_t>(server.body_left, inbox.bytes().size());
+  server.body_left -= static_cast<uint32_t>(part);
+  inbox.consume(part);
+}
+
+bool Exchange::handle_message(char type, ByteView body, bool whole) {
+  if (type == 'S' && whole) note_parameter(server, body);
+  if (type == 'E') error = wire::parse_error_fields(body).message.substr(0, kMostError);
+  track::Match match = server.replies.match(type, body, &undo, &server);
+  if (match.verdict == track::Match::Verdict::kMismatch) return false;
+  if (type == 'Z' && match.status != 0) server.transaction = match.status;
+  if (type == 'C' && body == ByteView("DISCARD ALL\0", 12)) discarded_all = true;
+  if (type == 'C' && (body == ByteView("DISCARD ALL\0", 12) || body == ByteView("DEALLOCATE ALL\0", 15)))
+    server.statements.clear();
+  const bool parsed = match.completed && match.kind == track::Kind::kParse;
+  if (parsed && match.note && match.note->statement) server.statements.confirm(*match.note->statement);
+  take_locals(server);
+  return true;
+}
+
+bool Exchange::handle() {
+  for (;;) {
+    skip_body();
+    if (server.body_left > 0) return true;
+    wire::Header header;
+    const ByteView bytes = inbox.bytes();
+    const wire::Frame frame = wire::parse_header(bytes, hub.snapshot->global.max_packet_size, header);
+    if (frame == wire::Frame::kNeedMore) return true;
+    if (frame == wire::Frame::kBad) return false;
+    const bool small = header.size() <= kMostWhole;
+    if (small && bytes.size() < header.size()) return true;
+    const size_t seen = std::min(header.size(), bytes.size());
+    const bool matched = handle_message(header.type, bytes.substr(wire::kHeaderSize, seen - wire::kHeaderSize), small);
+    if (!matched) return false;
+    server.body_left = static_cast<uint32_t>(header.size() - seen);
+    inbox.consume(seen);
+  }
+}
+
+net::Task<Drained> drain(Exchange& exchange) {
+  net::Waited waited = net::Waited::kReady;
+  for (;;) {
+    if (!exchange.handle()) co_return Drained::kMismatch;
+    if (exchange.settled()) co_return Drained::kDone;
+    exchange.end_open_work();
+    const size_t left = exchange.inbox.bytes().size();
+    Got got = exchange.inbox.read_now(left + 1);
+    const size_t read = exchange.inbox.bytes().size() - left;
+    if (read > exchange.budget) co_return Drained::kOverBudget;
+    exchange.budget -= read;
+    if (exchange.hub.loop.now() >= exchange.deadline) co_return Drained::kTimeout;
+    if (got == Got::kOk) continue;
+    if (got != Got::kAgain) co_return Drained::kLost;
+    if (waited == net::Waited::kTimeout) co_return Drained::kTimeout;
+    waited = co_await net::readable(exchange.server.stream, exchange.deadline);
+    if (exchange.over()) co_return Drained::kLost;
+  }
+}
+
+void let_go(session::Hub& hub, session::Server& server) {
+  if (server.state() != pool::ServerState::kClosing) return;
+  server.errand = session::Errand::kRead;
+  session::resume(hub, server);
+}
+
+}  // namespace pgweir::login

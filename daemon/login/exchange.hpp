@@ -1,0 +1,56 @@
+// pgweir's own conversation with a server that has no client: a hidden query and its answers, or the rest of what a
+// vanished client had asked for. Every message goes through the server's ReplyQueue; a mismatch ends the conversation.
+// Promises: bounded in time and bytes; parameters and prepared statements that the answers speak of are noted.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "login/inbox.hpp"
+#include "session/attach.hpp"
+#include "session/hub.hpp"
+
+namespace pgweir::login {
+
+class Exchange {
+ public:
+  // Takes over what had been read from the server and not handled.
+  Exchange(session::Hub& hub, session::Server& server);
+
+  session::Hub& hub;
+  session::Server& server;
+  Inbox inbox;
+  Micros deadline = kNever;
+  uint64_t budget = UINT64_MAX;  // bytes that may still be read
+  std::string error;             // text of the last ErrorResponse
+  bool discarded_all = false;    // a DISCARD ALL was completed
+
+  // Sends a simple query as the pooler's own. False: the stream is broken (drain will say so too).
+  bool ask(std::string_view sql);
+
+  // -- for drain --
+  // Handles what is in the inbox, as far as it is whole. False: a message that nothing owed, or a length that no
+  // message has.
+  bool handle();
+  // Nothing is owed and no message is half read.
+  bool settled() const;
+  // The server waits for our next message in the middle of a batch or COPY: ends it.
+  void end_open_work();
+  bool over() const;
+
+ private:
+  bool handle_message(char type, ByteView body, bool whole);
+  void skip_body();
+
+  bool copy_ended_ = false;
+};
+
+enum class Drained : uint8_t { kDone, kTimeout, kLost, kMismatch, kOverBudget };
+
+// Until the server has answered everything.
+net::Task<Drained> drain(Exchange& exchange);
+
+// For a coroutine whose server somebody else has closed meanwhile: lets the closing go on.
+void let_go(session::Hub& hub, session::Server& server);
+
+}  // namespace pgweir::login

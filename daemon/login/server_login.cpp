@@ -1,0 +1,204 @@
+#include "login/server_login.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "login/exchange.hpp"
+#include "login/server_flow.hpp"
+#include "net/wait.hpp"
+
+namespace pgweir::login {
+
+using session::Reason;
+
+ServerLogin::ServerLogin(session::Hub& hub, session::Server& server)
+    : hub(hub),
+      server(server),
+      shared(server.shared_pool),
+      snapshot(hub.snapshot),
+      config(shared->database->config()),
+      inbox(server.stream),
+      deadline(deadline_after(server.connected_at, hub.snapshot->global.server_connect_timeout)),
+      attempt_end(deadline) {
+  shared->logins.fetch_add(1);
+  if (!hub.tracked) {
+    hub.tracked = std::make_shared<const track::TrackedNames>(split_names(snapshot->global.track_extra_parameters));
+  }
+  choose_secret(*this);
+}
+
+void ServerLogin::stop_counting() {
+  if (counted_) shared->logins.fetch_sub(1);
+  counted_ = false;
+}
+
+void ServerLogin::start_attempt() {
+  server.stream.close();
+  (void)inbox.take_rest();
+  server.parameters = track::ParameterSet();
+  server.parameters.init(hub.tracked);
+  server.backend_pid = 0;
+  server.cancel_secret.clear();
+  scram.reset();
+  scram_verified = authenticated = false;
+  bytes_seen = 0;
+  failure = LoginFailure();
+  welcome = std::make_shared<pool::Welcome>();
+  welcome->tracked.init(hub.tracked);
+}
+
+bool ServerLogin::fail(Reason reason, std::string text) {
+  failure.reason = reason;
+  failure.text = std::move(text);
+  return false;
+}
+
+bool ServerLogin::fail(Got got) {
+  switch (got) {
+    case Got::kTimeout: return fail(Reason::kServerConnectTimeout, "connect timeout");
+    case Got::kBadSize: return fail(Reason::kServerBadHeader, "bad pkt header");
+    default: return fail(Reason::kServerLost, "server conn crashed?");
+  }
+}
+
+bool ServerLogin::cannot(std::string_view text) {
+  failure.tell = true;
+  failure.elsewhere = false;
+  return fail(Reason::kServerLoginFailed, cat("server login failed: ", text));
+}
+
+namespace {
+
+// The packets from our own to the server's ReadyForQuery.
+net::Task<bool> introduce(ServerLogin& login) {
+  ServerStep step = ServerStep::kGoOn;
+  const std::string packet = startup_packet(login);
+  if (!login.server.stream.send(packet)) co_return login.fail(Reason::kServerLost, "server conn crashed?");
+  while (step != ServerStep::kReady) {
+    Got got = co_await read_message(login.inbox, kMostLoginMessage, login.attempt_end);
+    if (login.gone()) co_return false;
+    if (got != Got::kOk) co_return login.fail(got);
+    step = on_login_message(login, login.inbox.type(), login.inbox.body());
+    if (step == ServerStep::kFailed) co_return false;
+    if (step == ServerStep::kProve) {
+      bool proved = co_await send_final_proof(login);
+      if (!proved || login.gone()) co_return false;
+    }
+  }
+  co_return true;
+}
+
+net::Task<bool> attempt(ServerLogin& login) {
+  bool good = false;
+  login.start_attempt();
+  good = co_await reach_host(login);
+  if (good && !login.gone()) {
+    good = co_await introduce(login);
+  }
+  co_return good && !login.gone();
+}
+
+// The host of the next attempt; waits for the end of a back-off when all hosts are in theirs.
+net::Task<std::optional<size_t>> next_host(ServerLogin& login) {
+  const size_t count = std::max<size_t>(login.config->hosts.size(), 1);
+  const bool round_robin = login.config->load_balance_hosts == settings::LoadBalance::kRoundRobin;
+  for (;;) {
+    Micros until = kNever;
+    if (count == 1) co_return std::optional<size_t>(0);
+    std::optional<size_t> host = login.shared->database->choose_host(count, round_robin, login.hub.now(), &until);
+    if (host) co_return host;
+    if (until >= login.deadline) co_return std::nullopt;
+    co_await net::sleep_until(login.hub.loop, until);
+    if (login.gone()) co_return std::nullopt;
+  }
+}
+
+// Hosts one after the other, each once, each with its share of the time that is left.
+net::Task<bool> log_in_somewhere(ServerLogin& login) {
+  size_t left = std::max<size_t>(login.config->hosts.size(), 1);
+  for (; left > 0; --left) {
+    std::optional<size_t> host = co_await next_host(login);
+    if (!host || login.gone()) co_return false;
+    const Micros now = login.hub.now();
+    login.server.host = *host;
+    login.attempt_end = login.deadline == kNever ? kNever : now + (login.deadline - now) / static_cast<Micros>(left);
+    bool good = co_await attempt(login);
+    if (login.gone()) co_return false;
+    if (good) {
+      login.shared->database->host_works(*host);
+      co_return true;
+    }
+    if (!login.failure.elsewhere) co_return false;
+    login.shared->database->host_failed(*host, login.hub.now(), login.snapshot->global.server_login_retry);
+    if (left > 1) {
+      login.hub.log.log(cat(log_prefix(login.server), "host ", login.server.place, " failed (", login.failure.text,
+                            "), trying the next one"));
+    }
+  }
+  co_return false;
+}
+
+// What the server still said behind its ReadyForQuery: notices and the like are taken, anything else is refused.
+net::Task<bool> settle(ServerLogin& login) {
+  Exchange exchange(login.hub, login.server);
+  exchange.inbox.give(login.inbox.take_rest());
+  exchange.deadline = login.deadline;
+  if (!login.config->connect_query.empty()) exchange.ask(login.config->connect_query);
+  Drained drained = co_await drain(exchange);
+  if (login.gone()) co_return false;
+  if (!exchange.error.empty()) {
+    login.hub.log.warning(cat(log_prefix(login.server), "connect_query failed: ", exchange.error));
+  }
+  if (drained == Drained::kDone) co_return true;
+  co_return login.fail(drained == Drained::kTimeout ? Got::kTimeout : Got::kEof);
+}
+
+void succeed(ServerLogin& login) {
+  session::Hub& hub = login.hub;
+  session::Server& server = login.server;
+  pool::SharedPool& shared = *login.shared;
+  server.last_activity = server.answered_at = hub.now();
+  const bool news = !shared.welcome() || shared.in_trouble();
+  shared.login_works();
+  if (server.generation == shared.database->generation.load()) {
+    for (size_t index = 0; index < hub.tracked->size(); ++index) {
+      if (server.parameters.value(index)) login.welcome->tracked.set_value(index, server.parameters.value(index));
+    }
+    shared.set_welcome(std::move(login.welcome));
+  }
+  login.stop_counting();
+  if (news) hub.welcome_news(shared);
+  session::returned(hub, server, true);
+}
+
+void give_up(ServerLogin& login) {
+  session::Hub& hub = login.hub;
+  const LoginFailure& failure = login.failure;
+  const std::shared_ptr<pool::SharedPool> shared = login.shared;
+  shared->login_failed(failure.text, failure.sqlstate, failure.tell, hub.now(),
+                       login.snapshot->global.server_login_retry);
+  login.server.stream.close();
+  const bool known = failure.text == session::row_of(failure.reason).log_text;
+  session::close_server(hub, login.server, failure.reason, known ? std::string_view() : failure.text);
+  login.stop_counting();
+  hub.login_trouble(*shared, failure.tell);
+}
+
+}  // namespace
+
+net::Task<void> server_login(session::Hub& hub, session::Server& server) {
+  ServerLogin login(hub, server);
+  bool good = co_await log_in_somewhere(login);
+  if (good) {
+    good = co_await settle(login);
+  }
+  if (login.gone()) {
+    let_go(hub, server);
+  } else if (good) {
+    succeed(login);
+  } else {
+    give_up(login);
+  }
+}
+
+}  // namespace pgweir::login
