@@ -1,0 +1,259 @@
+#include "workers/director_impl.hpp"
+
+#include <sys/resource.h>
+
+#include "auth/random.hpp"
+#include "base/text.hpp"
+#include "settings/load.hpp"
+#include "workers/tls.hpp"
+
+namespace pgweir::workers {
+
+namespace {
+
+int descriptor_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur > INT32_MAX ? INT32_MAX : static_cast<int>(limit.rlim_cur);
+}
+
+net::ResolverOptions resolver_options(const settings::Global& global) {
+  net::ResolverOptions options;
+  options.ttl = global.dns_max_ttl;
+  options.negative_ttl = global.dns_nxdomain_ttl;
+  return options;
+}
+
+constexpr unsigned kOffloadThreads = 4;
+constexpr size_t kOffloadQueue = 4096;
+
+}  // namespace
+
+Result<std::unique_ptr<Director>> Director::create(DirectorOptions options, Logger& log, Hooks hooks) {
+  auto loop = net::Loop::create();
+  if (!loop) return loop.error();
+  auto director = std::make_unique<DirectorImpl>(std::move(options), log, std::move(hooks), loop.take());
+  Result<void> made = director->make_workers();
+  if (!made) return made.error();
+  return std::unique_ptr<Director>(std::move(director));
+}
+
+DirectorImpl::DirectorImpl(DirectorOptions options, Logger& log, Hooks hooks, std::unique_ptr<net::Loop> loop)
+    : options_(std::move(options)),
+      log_(log),
+      hooks_(std::move(hooks)),
+      loop_(std::move(loop)),
+      postbox_(loop_->postbox()),
+      fleet_(options_.snapshot->global.worker_count()),
+      offload_(kOffloadThreads, kOffloadQueue),
+      resolver_(offload_),
+      books_(fleet_.size(), options_.snapshot),
+      listeners_(*loop_, fleet_, log_) {
+  fleet_.set_books(&books_);
+  loop_->set_offload(&offload_);
+  resolver_.set_options(resolver_options(options_.snapshot->global));
+}
+
+DirectorImpl::~DirectorImpl() = default;
+
+Result<void> DirectorImpl::make_workers() {
+  NewSettings settings;
+  settings.snapshot = options_.snapshot;
+  auto client_tls = client_context(settings.snapshot->global);
+  if (!client_tls) return client_tls.error();
+  auto server_tls = server_context(settings.snapshot->global);
+  if (!server_tls) return server_tls.error();
+  settings.client_tls = client_tls.take();
+  settings.server_tls = server_tls.take();
+  auto secret = auth::random_bytes(32);
+  if (!secret) return secret.error();
+  const WorkerParts parts{fleet_, resolver_, offload_, log_, books_, statements_, *this, *secret, descriptor_limit()};
+  for (unsigned number = 0; number < fleet_.size(); ++number) {
+    auto worker = Worker::create(number, parts, settings);
+    if (!worker) return worker.error();
+    workers_.push_back(worker.take());
+  }
+  beats_.resize(fleet_.size());
+  return {};
+}
+
+Result<void> DirectorImpl::listen(const std::vector<int>& passed) {
+  return listeners_.open(options_.snapshot->global, passed);
+}
+
+int DirectorImpl::run() {
+  for (auto& worker : workers_)
+    worker->start();
+  make_forced_pools();
+  if (hooks_.ready) hooks_.ready();
+  last_stats_ = loop_->now();
+  loop_->run(*this);
+  listeners_.close_all();
+  on_every_worker([](Worker& worker) { worker.stop(); });
+  for (auto& worker : workers_)
+    worker->join();
+  return 0;
+}
+
+// ---- settings ----
+
+Result<void> DirectorImpl::reload() {
+  if (hooks_.reloading) hooks_.reloading();
+  Result<void> done = load_and_apply();
+  if (!done) log_.warning("config file loading failed");
+  if (hooks_.ready) hooks_.ready();
+  return done;
+}
+
+Result<void> DirectorImpl::load_and_apply() {
+  pool::SnapshotPtr running = books_.snapshot();
+  const std::string& named = running->global.conffile;
+  settings::LoadResult loaded = settings::load(named.empty() ? options_.config_path : named, running);
+  for (const auto& problem : loaded.errors)
+    log_.error(settings::describe(problem));
+  for (const auto& problem : loaded.warnings)
+    log_.warning(settings::describe(problem));
+  if (!loaded.snapshot) {
+    return Error{loaded.errors.empty() ? "configuration has errors" : settings::describe(loaded.errors.front()),
+                 "F0000"};
+  }
+  if (loaded.auth_files_broken) {
+    return Error{cat("an authentication file cannot be used, the old configuration stays: ",
+                     settings::describe(loaded.warnings.front())),
+                 "F0000"};
+  }
+  for (const std::string& name : settings::needs_restart(*running, *loaded.snapshot)) {
+    log_.warning(cat("setting ", name, " has changed in the file, but needs a restart to take effect"));
+  }
+  auto changed = std::make_shared<settings::Snapshot>(*loaded.snapshot);
+  settings::keep_restart_settings(running->global, changed->global);
+  return apply(changed);
+}
+
+Result<void> DirectorImpl::set(const std::string& key, const std::string& value, std::string* notice) {
+  auto changed = settings::with_setting(books_.snapshot(), key, value);
+  if (!changed) {
+    log_.error(changed.error().message);
+    return changed.error();
+  }
+  Result<void> done = apply(changed.take());
+  if (!done && key.find("_tls") != std::string::npos) {
+    log_.error("TLS configuration could not be reloaded, keeping old configuration");
+    *notice = "TLS settings could not be applied, still using old configuration";
+    return {};
+  }
+  return done;
+}
+
+// All that can fail comes first; then the new settings hold everywhere.
+Result<void> DirectorImpl::apply(const pool::SnapshotPtr& changed) {
+  pool::SnapshotPtr running = books_.snapshot();
+  auto client_tls = client_context(changed->global);
+  auto server_tls = server_context(changed->global);
+  for (const auto* context : {&client_tls, &server_tls}) {
+    if (context->ok()) continue;
+    log_.error(context->error().message);
+    return Error{context->error().message, "F0000"};
+  }
+  std::vector<std::string> gone = books_.apply(changed);
+  if (server_tls_changed(running->global, changed->global)) books_.obsolete(nullptr);
+  for (unsigned worker = 0; worker < fleet_.size(); ++worker) {
+    fleet_.post(worker, NewSettings{changed, *client_tls, *server_tls});
+  }
+  dropped(gone);
+  make_forced_pools();
+  resolver_.set_options(resolver_options(changed->global));
+  listeners_.set_defer_accept(changed->global.tcp_defer_accept);
+  if (hooks_.settings_changed) hooks_.settings_changed(changed);
+  return {};
+}
+
+void DirectorImpl::dropped(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    log_.warning(cat("dropping database '", name, "' as it does not exist anymore or inactive auto-database"));
+    on_every_worker([name](Worker& worker) {
+      worker.close_clients_of(name, session::Reason::kDatabaseRemoved);
+      worker.close_servers_of(name, session::Reason::kDatabaseRemoved);
+    });
+  }
+}
+
+// Pools of entries with a forced user exist without clients, so that min_pool_size can be kept.
+void DirectorImpl::make_forced_pools() {
+  pool::SnapshotPtr snapshot = books_.snapshot();
+  for (const auto& [name, config] : snapshot->databases) {
+    if (!config->user || settings::min_pool_size(*snapshot, *config) <= 0) continue;
+    auto database = books_.known_database(name);
+    if (!database) continue;
+    auto shared = books_.pool(database, *config->user);
+    fleet_.post(shared->id % fleet_.size(), Order{[shared](Worker& worker) { worker.pool_of(shared); }});
+  }
+}
+
+// ---- console jobs ----
+
+void DirectorImpl::submit(std::shared_ptr<admin::Job> job) {
+  postbox_->post([this, job] { take(job); });
+}
+
+void DirectorImpl::take(const std::shared_ptr<admin::Job>& job) {
+  if (admin::plan(*job) == admin::Where::kDirector) return finish(job);
+  gather(job, [this, job] { finish(job); });
+}
+
+// Runs the job's collector on every worker, then `next` here.
+void DirectorImpl::gather(const std::shared_ptr<admin::Job>& job, std::function<void()> next) {
+  job->parts.assign(fleet_.size(), {});
+  job->due = static_cast<int>(fleet_.size());
+  for (unsigned number = 0; number < fleet_.size(); ++number) {
+    fleet_.post(number, Order{[this, job, number, next](Worker& worker) {
+                  admin::collect_part(worker, *job, job->parts[number]);
+                  if (job->due.fetch_sub(1) == 1) postbox_->post(next);
+                }});
+  }
+}
+
+void DirectorImpl::finish(const std::shared_ptr<admin::Job>& job) {
+  admin::Context context = this->context();
+  admin::finish(job, context, [this, job] {
+    fleet_.post(job->worker, Order{[job](Worker&) {
+                  job->finished = true;
+                  job->done.open();
+                }});
+  });
+}
+
+admin::Context DirectorImpl::context() {
+  return admin::Context{
+      .books = books_,
+      .snapshot = books_.snapshot(),
+      .resolver = resolver_,
+      .averages = averages_,
+      .operations = *this,
+      .version = options_.version_text,
+      .log = log_,
+      .listeners = [this] {
+        admin::Rows rows;
+        for (const auto& row : listeners_.rows()) {
+          rows.push_back({std::to_string(row.fd), row.address.host(), std::to_string(row.address.port())});
+        }
+        return rows;
+      }};
+}
+
+void DirectorImpl::cancel_console() {
+  postbox_->post([this] {
+    if (books_.stopping() == pool::Stopping::kNo && books_.paused()) resume_all();
+  });
+}
+
+void DirectorImpl::on_every_worker(const std::function<void(Worker&)>& what) {
+  for (unsigned worker = 0; worker < fleet_.size(); ++worker)
+    fleet_.post(worker, Order{what});
+}
+
+void DirectorImpl::sweep_all() {
+  on_every_worker([](Worker& worker) { worker.sweep(); });
+}
+
+}  // namespace pgweir::workers

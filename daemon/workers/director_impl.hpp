@@ -1,0 +1,115 @@
+// The Director's inside; see director.hpp for what it promises. Private to workers/.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "admin/director_side.hpp"
+#include "admin/operations.hpp"
+#include "net/offload.hpp"
+#include "net/resolver.hpp"
+#include "workers/director.hpp"
+#include "workers/fleet.hpp"
+#include "workers/listeners.hpp"
+#include "workers/worker.hpp"
+
+namespace pgweir::workers {
+
+class DirectorImpl final : public Director, private net::Turn, private admin::Operations, private admin::Office {
+ public:
+  DirectorImpl(DirectorOptions options, Logger& log, Hooks hooks, std::unique_ptr<net::Loop> loop);
+  ~DirectorImpl() override;
+
+  Result<void> make_workers();
+
+  // -- Director --
+  net::Loop& loop() override { return *loop_; }
+  Result<void> listen(const std::vector<int>& passed) override;
+  int run() override;
+  Result<void> reload() override;  // of admin::Operations, too
+  void pause_all() override;
+  void resume_all() override;
+  void shutdown(ShutdownKind kind, const std::string& why) override;
+  bool stopping() const override { return books_.stopping() != pool::Stopping::kNo; }
+
+ private:
+  // Something that is over when a condition holds; looked at after every turn.
+  struct Wait {
+    std::function<bool()> over;
+    std::function<void()> then;
+  };
+
+  // -- net::Turn --
+  void after_batch() override { settle_waits(); }
+  void on_tick(Micros now) override;
+
+  // -- admin::Office, called on workers' threads --
+  void submit(std::shared_ptr<admin::Job> job) override;
+  void cancel_console() override;
+
+  // -- admin::Operations --
+  Result<void> set(const std::string& key, const std::string& value, std::string* notice) override;
+  void pause(admin::DatabasePtr database, admin::Done done) override;
+  void suspend(admin::Done done) override;
+  void resume(admin::DatabasePtr database) override;
+  void kill(admin::DatabasePtr database, admin::Done done) override;
+  void kill_client(uint32_t id, admin::Done done) override;
+  void reconnect(admin::DatabasePtr database) override;
+  void wait_close(admin::DatabasePtr database, admin::Done done) override;
+  void disable(admin::DatabasePtr database, bool disabled) override;
+  void shutdown(admin::Shutdown kind) override;
+
+  // settings
+  Result<void> load_and_apply();
+  Result<void> apply(const pool::SnapshotPtr& changed);
+  void dropped(const std::vector<std::string>& names);
+  void make_forced_pools();
+
+  // jobs
+  void take(const std::shared_ptr<admin::Job>& job);
+  void gather(const std::shared_ptr<admin::Job>& job, std::function<void()> next);
+  void finish(const std::shared_ptr<admin::Job>& job);
+  admin::Context context();
+  void on_every_worker(const std::function<void(Worker&)>& what);
+  void sweep_all();
+  // Asks every worker, adds up what they say, then calls `then` here.
+  void count(std::function<size_t(Worker&)> ask, std::function<void(size_t)> then);
+
+  // upkeep (director_upkeep.cpp)
+  void settle_waits();
+  void wait_for(std::function<bool()> over, std::function<void()> then);
+  void sample_stats();
+  void log_stats(Micros now, const session::Counters& totals);
+  void check_workers(Micros now);
+  void poll_obsolete(const std::string& database, admin::Done done);
+  bool no_servers(const admin::DatabasePtr& database) const;
+
+  DirectorOptions options_;
+  Logger& log_;
+  Hooks hooks_;
+  std::unique_ptr<net::Loop> loop_;
+  std::shared_ptr<net::Postbox> postbox_;
+  track::StatementRegistry statements_;  // outlives every connection
+  Fleet fleet_;
+  net::OffloadPool offload_;
+  net::Resolver resolver_;
+  pool::Books books_;
+  Listeners listeners_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  admin::Averages averages_;
+  std::vector<Wait> waits_;
+
+  struct Beat {
+    uint64_t count = 0;
+    Micros at = 0;
+  };
+  std::vector<Beat> beats_;
+  Micros last_alive_ = 0;
+  Micros last_second_ = 0;
+  Micros last_stats_ = 0;
+  session::Counters stats_before_;
+};
+
+}  // namespace pgweir::workers

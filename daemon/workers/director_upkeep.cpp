@@ -1,0 +1,242 @@
+// What the Director does for the operator and by the clock: PAUSE and its kin, shutdown, statistics, heart beats.
+#include "base/text.hpp"
+#include "workers/director_impl.hpp"
+
+namespace pgweir::workers {
+
+using admin::DatabasePtr;
+using admin::Done;
+using session::Reason;
+
+namespace {
+constexpr Micros kTenth = 100 * kMillisecond;
+}  // namespace
+
+// ---- waiting ----
+
+void DirectorImpl::wait_for(std::function<bool()> over, std::function<void()> then) {
+  waits_.push_back({std::move(over), std::move(then)});
+  settle_waits();
+}
+
+void DirectorImpl::settle_waits() {
+  for (size_t at = 0; at < waits_.size();) {
+    if (!waits_[at].over()) {
+      ++at;
+      continue;
+    }
+    auto then = std::move(waits_[at].then);
+    waits_.erase(waits_.begin() + static_cast<ptrdiff_t>(at));
+    then();
+  }
+}
+
+bool DirectorImpl::no_servers(const DatabasePtr& database) const {
+  if (database) return database->servers.used() == 0;
+  for (const auto& entry : books_.databases()) {
+    if (entry->servers.used() > 0) return false;
+  }
+  return true;
+}
+
+void DirectorImpl::count(std::function<size_t(Worker&)> ask, std::function<void(size_t)> then) {
+  struct Sum {
+    std::atomic<size_t> total{0};
+    std::atomic<unsigned> due;
+  };
+  auto sum = std::make_shared<Sum>();
+  sum->due = fleet_.size();
+  on_every_worker([this, sum, ask, then](Worker& worker) {
+    sum->total += ask(worker);
+    if (sum->due.fetch_sub(1) == 1) postbox_->post([sum, then] { then(sum->total.load()); });
+  });
+}
+
+// ---- the operator's commands ----
+
+void DirectorImpl::pause(DatabasePtr database, Done done) {
+  if (database) {
+    database->paused = true;
+  } else {
+    books_.set_mode(pool::Mode::kPaused);
+  }
+  sweep_all();
+  wait_for(
+      [this, database] {
+        bool resumed = database ? !database->paused.load() : !books_.paused();
+        return resumed || no_servers(database);
+      },
+      [done] { done({}); });
+}
+
+void DirectorImpl::suspend(Done done) {
+  books_.set_mode(pool::Mode::kSuspended);
+  listeners_.pause();
+  sweep_all();
+  done({});
+}
+
+void DirectorImpl::resume(DatabasePtr database) {
+  if (database) {
+    database->paused = false;
+  } else {
+    books_.set_mode(pool::Mode::kRunning);
+    listeners_.resume();
+  }
+  for (unsigned worker = 0; worker < fleet_.size(); ++worker)
+    fleet_.post(worker, SupplyChanged{nullptr});
+}
+
+void DirectorImpl::kill(DatabasePtr database, Done done) {
+  auto entries = database ? std::vector<DatabasePtr>{database} : std::vector<DatabasePtr>{};
+  if (!database) {
+    for (const auto& pool : books_.pools())
+      entries.push_back(pool->database);
+  }
+  for (const auto& entry : entries) {
+    entry->paused = true;
+    books_.forget_pools(*entry);
+  }
+  count(
+      [entries](Worker& worker) -> size_t {
+        for (const auto& entry : entries) {
+          worker.close_clients_of(entry->name, Reason::kDatabaseRemoved);
+          worker.close_servers_of(entry->name, Reason::kDatabaseRemoved);
+        }
+        return 0;
+      },
+      [done](size_t) { done({}); });
+}
+
+void DirectorImpl::kill_client(uint32_t id, Done done) {
+  count([id](Worker& worker) -> size_t { return worker.kill_client(id) ? 1 : 0; },
+        [done](size_t found) { found > 0 ? done({}) : done(Error{"client not found"}); });
+}
+
+void DirectorImpl::reconnect(DatabasePtr database) {
+  books_.obsolete(database.get());
+  sweep_all();
+}
+
+void DirectorImpl::wait_close(DatabasePtr database, Done done) {
+  poll_obsolete(database ? database->name : std::string(), std::move(done));
+}
+
+void DirectorImpl::poll_obsolete(const std::string& database, Done done) {
+  count([database](Worker& worker) { return worker.obsolete_servers(database); },
+        [this, database, done](size_t left) {
+          if (left == 0) return done({});
+          Micros again = loop_->now() + kTenth;
+          wait_for([this, again] { return loop_->now() >= again; },
+                   [this, database, done] { poll_obsolete(database, done); });
+        });
+}
+
+void DirectorImpl::disable(DatabasePtr database, bool disabled) {
+  database->disabled = disabled;
+}
+
+void DirectorImpl::shutdown(admin::Shutdown kind) {
+  shutdown(static_cast<ShutdownKind>(kind), "");
+}
+
+void DirectorImpl::pause_all() {
+  if (books_.paused() || stopping()) return;
+  pause(nullptr, [](const Result<void>&) {});
+}
+
+void DirectorImpl::resume_all() {
+  resume(nullptr);
+}
+
+void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
+  if (!why.empty()) log_.log(why);
+  if (kind == ShutdownKind::kImmediate) {
+    if (hooks_.stopping) hooks_.stopping();
+    loop_->stop();
+    return;
+  }
+  if (hooks_.stopping) hooks_.stopping();
+  listeners_.close_tcp();
+  if (kind == ShutdownKind::kWaitForServers) {
+    books_.set_stopping(pool::Stopping::kWaitForServers);
+    books_.set_mode(pool::Mode::kPaused);
+    on_every_worker([](Worker& worker) { worker.refuse_waiting(); });
+    wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForServers || no_servers(nullptr); },
+             [this] {
+               if (books_.stopping() != pool::Stopping::kWaitForServers) return;
+               log_.log("server connections dropped, exiting");
+               loop_->stop();
+             });
+    return;
+  }
+  books_.set_stopping(pool::Stopping::kWaitForClients);
+  wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForClients || books_.clients().used() == 0; },
+           [this] {
+             if (books_.stopping() != pool::Stopping::kWaitForClients) return;
+             log_.log("client connections dropped, exiting");
+             loop_->stop();
+           });
+}
+
+// ---- by the clock ----
+
+void DirectorImpl::on_tick(Micros now) {
+  check_workers(now);
+  if (now - last_second_ < kSecond) return;
+  last_second_ = now;
+  sample_stats();
+  dropped(books_.drop_idle_automatic(now, books_.snapshot()->global.autodb_idle_timeout));
+}
+
+// systemd is fed only while every worker's heart beats: one that has been silent for half the watchdog's interval
+// means that something hangs.
+void DirectorImpl::check_workers(Micros now) {
+  if (options_.watchdog <= 0 || !hooks_.alive) return;
+  bool all = true;
+  for (unsigned worker = 0; worker < fleet_.size(); ++worker) {
+    uint64_t count = fleet_.beats(worker).load(std::memory_order_relaxed);
+    if (count != beats_[worker].count || beats_[worker].at == 0) beats_[worker] = {count, now};
+    if (now - beats_[worker].at > options_.watchdog / 2) all = false;
+  }
+  if (!all || now - last_alive_ < options_.watchdog / 4) return;
+  last_alive_ = now;
+  hooks_.alive();
+}
+
+void DirectorImpl::sample_stats() {
+  auto job = admin::make_stats_job();
+  gather(job, [this, job] {
+    auto totals = admin::totals_of(*job);
+    Micros now = loop_->now();
+    averages_.sample(now, totals, books_.snapshot()->global.stats_period * kSecond);
+    session::Counters sum;
+    for (const auto& [database, counters] : totals)
+      sum += counters;
+    if (now - last_stats_ >= books_.snapshot()->global.stats_period * kSecond) log_stats(now, sum);
+  });
+}
+
+void DirectorImpl::log_stats(Micros now, const session::Counters& totals) {
+  const session::Counters& before = stats_before_;
+  auto period = static_cast<uint64_t>(std::max<Micros>(now - last_stats_, 1));
+  auto rate = [period](uint64_t after, uint64_t was) { return (after - std::min(after, was)) * kSecond / period; };
+  auto mean = [](uint64_t time, uint64_t was, uint64_t number, uint64_t number_was) {
+    return number > number_was && time >= was ? (time - was) / (number - number_was) : 0;
+  };
+  std::string line =
+      cat("stats: ", rate(totals.xacts, before.xacts), " xacts/s, ", rate(totals.queries, before.queries),
+          " queries/s, ", rate(totals.client_parses, before.client_parses), " client parses/s, ",
+          rate(totals.server_parses, before.server_parses), " server parses/s, ", rate(totals.binds, before.binds),
+          " binds/s, ", rate(totals.client_logins, before.client_logins), " client logins/s, in ",
+          rate(totals.received, before.received), " B/s, out ", rate(totals.sent, before.sent), " B/s, xact ",
+          mean(totals.xact_time, before.xact_time, totals.xacts, before.xacts), " us, query ",
+          mean(totals.query_time, before.query_time, totals.queries, before.queries), " us, wait ",
+          mean(totals.wait_time, before.wait_time, totals.server_assignments, before.server_assignments), " us");
+  stats_before_ = totals;
+  last_stats_ = now;
+  if (books_.snapshot()->global.log_stats) log_.log(line);
+  if (hooks_.status) hooks_.status(line);
+}
+
+}  // namespace pgweir::workers
