@@ -1,0 +1,185 @@
+"""Reload is all or nothing, names what needs a restart, and keeps clients."""
+
+import pytest
+
+from harness import system, wire
+from harness.pgweir import SECTION
+
+
+def failed(result_or_error):
+    assert result_or_error.error is not None
+    assert result_or_error.error.sqlstate == "F0000"
+    assert "RELOAD failed, see logs for additional details" in result_or_error.error.message
+
+
+def config(pw, name):
+    return {row["key"]: row["value"] for row in pw.show("CONFIG")}[name]
+
+
+def test_settings_are_applied(start):
+    pw = start(settings={"query_wait_timeout": 100})
+    conn = pw.connect()
+    assert pw.reload(query_wait_timeout=7).tags == ["RELOAD"]
+    assert config(pw, "query_wait_timeout") == "7"
+    assert conn.scalar("SELECT 1") == "1"
+
+
+def test_sighup(start):
+    import signal
+
+    pw = start()
+    mark = pw.mark()
+    pw.write_config(query_wait_timeout=9)
+    pw.signal(signal.SIGHUP)
+    pw.wait_log("got SIGHUP, re-reading config", mark)
+    system.wait_for(lambda: config(pw, "query_wait_timeout") == "9", 10, "the new value")
+
+
+@pytest.mark.parametrize("line", ["no_such_setting = 1", "default_pool_size = many", "pool_mode = sometimes", "just words",
+                                  "[nonsense]\nx = 1", "%include /nonexistent/file.ini", "query_timeout = -5"])
+def test_a_bad_file_changes_nothing(start, line):
+    """Nothing: no setting before the error, no database, no peer, no default (PEERS.md, 21)."""
+    pw = start(settings={"query_wait_timeout": 33, "default_pool_size": 4})
+    conn = pw.connect()
+    before = {row["key"]: row["value"] for row in pw.show("CONFIG")}
+    databases = [row["name"] for row in pw.show("DATABASES")]
+    pw.settings.update(query_wait_timeout=44, client_idle_timeout=55)
+    pw.databases["added"] = pw.databases["test"]
+    del pw.databases["test"]
+    system.write_file(pw.ini_path, pw.ini_text() + line + "\n")
+    failed(pw.admin("RELOAD", check=False))
+    assert {row["key"]: row["value"] for row in pw.show("CONFIG")} == before
+    assert [row["name"] for row in pw.show("DATABASES")] == databases
+    assert conn.scalar("SELECT 1") == "1" and pw.connect().scalar("SELECT 1") == "1"
+    assert pw.logged(r"pgweir\.ini:\d+|/nonexistent/file\.ini"), "the file and line must be told"
+
+
+def test_every_error_is_told(start):
+    pw = start()
+    mark = pw.mark()
+    system.write_file(pw.ini_path, pw.ini_text() + "first_wrong = 1\ndefault_pool_size = x\nsecond_wrong = 2\n")
+    failed(pw.admin("RELOAD", check=False))
+    for word in ("first_wrong", "default_pool_size", "second_wrong"):
+        assert pw.logged(word, mark), word
+
+
+def test_a_missing_file_changes_nothing(start):
+    import os
+
+    pw = start()
+    os.rename(pw.ini_path, pw.ini_path + ".away")
+    failed(pw.admin("RELOAD", check=False))
+    assert pw.connect().scalar("SELECT 1") == "1"
+    os.rename(pw.ini_path + ".away", pw.ini_path)
+    assert pw.admin("RELOAD").tags == ["RELOAD"]
+
+
+def test_what_needs_a_restart_is_named(start):
+    pw = start()
+    mark = pw.mark()
+    pw.reload(listen_addr="127.0.0.1,::1", listen_backlog=7)
+    lines = pw.logged("restart", mark)
+    assert any("listen_addr" in line for line in lines) and any("listen_backlog" in line for line in lines), pw.log(20)
+    assert pw.connect().scalar("SELECT 1") == "1"
+
+
+def test_added_and_removed_databases(start):
+    pw = start({"test": {}, "gone": {}})
+    keeps, loses = pw.connect(), pw.connect(database="gone")
+    loses.scalar("SELECT 1")
+    del pw.databases["gone"]
+    pw.databases["fresh"] = pw.databases["test"]
+    mark = pw.mark()
+    pw.reload()
+    loses.expect_fatal("database removed", "08P01")
+    assert pw.logged("dropping database 'gone'", mark)
+    assert keeps.scalar("SELECT 1") == "1"
+    assert pw.connect(database="fresh").scalar("SELECT 1") == "1"
+    assert "no such database: gone" in pw.refused(database="gone").message
+
+
+def test_changed_target_recycles_servers(start, pg, db):
+    pw = start()
+    conn, linked = pw.connect(), pw.connect()
+    assert conn.scalar("SELECT current_database()") == db
+    linked.query("BEGIN")
+    pw.databases["test"] = {**pw.databases["test"], "dbname": "postgres"}
+    pw.reload()
+    assert linked.scalar("SELECT current_database()") == db
+    linked.query("COMMIT")
+    assert linked.scalar("SELECT current_database()") == "postgres"
+    assert conn.scalar("SELECT current_database()") == "postgres"
+    assert pw.connect().scalar("SELECT current_database()") == "postgres"
+
+
+def test_an_equal_file_recycles_nothing(start):
+    pw = start()
+    conn = pw.connect()
+    before = conn.scalar("SELECT pg_backend_pid()")
+    for _ in range(3):
+        pw.reload()
+    assert conn.scalar("SELECT pg_backend_pid()") == before
+
+
+def test_a_missing_userlist_keeps_the_old_one(start):
+    """Or refuses the reload; in no case is everybody locked out or let in."""
+    import os
+
+    pw = start(settings={"auth_type": "md5"})
+    os.unlink(pw.userlist_path)
+    pw.admin("RELOAD", check=False)
+    assert pw.logged("auth_file")
+    assert pw.connect().scalar("SELECT 1") == "1"
+    pw.refused(password="wrong")
+
+
+def test_pool_mode_is_reloaded(start):
+    pw = start(settings={"pool_mode": "session", "default_pool_size": 1})
+    one = pw.connect()
+    one.scalar("SELECT 1")
+    pw.reload(pool_mode="transaction")
+    one.scalar("SELECT 1")
+    assert pw.connect().scalar("SELECT 1") == "1"
+
+
+def test_reload_under_load(start):
+    import threading
+
+    pw = start(settings={"default_pool_size": 2})
+    stop, errors = threading.Event(), []
+
+    def work():
+        try:
+            conn = pw.connect()
+            while not stop.is_set():
+                assert conn.scalar("SELECT 'x'") == "x"
+        except Exception as failure:
+            errors.append(failure)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for i in range(20):
+        pw.reload(default_pool_size=1 + i % 4, server_lifetime=3600 - i)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors[:2]
+
+
+def test_include(start):
+    pw = start(start=False)
+    extra = pw.directory + "/extra.ini"
+    system.write_file(extra, "query_wait_timeout = 77\n")
+    system.write_file(pw.ini_path, pw.ini_text() + "%include " + extra + "\n")
+    pw.start()
+    assert config(pw, "query_wait_timeout") == "77"
+
+
+def test_both_section_names(start):
+    """`[pgbouncer]` and `[pgweir]` are one."""
+    for section in {"pgbouncer", SECTION}:
+        pw = start(start=False)
+        system.write_file(pw.ini_path, pw.ini_text().replace("[%s]" % SECTION, "[%s]" % section))
+        pw.start()
+        assert pw.connect().scalar("SELECT 1") == "1"
