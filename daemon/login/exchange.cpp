@@ -1,6 +1,7 @@
 #include "login/exchange.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "net/wait.hpp"
 #include "wire/builder.hpp"
@@ -14,16 +15,29 @@ namespace {
 constexpr size_t kMostWhole = 64 * 1024;  // longer messages are looked at by their beginning only
 constexpr size_t kMostError = 1000;
 
-// What an error has swallowed: a Parse that did not happen, a Close that did not happen.
-void undo(void* context, track::Kind kind, track::Action action, track::StatementNote* note) {
-  auto& server = *static_cast<session::Server*>(context);
-  if (action == track::Action::kLocal || !note || !note->statement || !note->sent) return;
-  if (kind == track::Kind::kParse) server.statements.remove(*note->statement);
-  if (kind == track::Kind::kClose) {
-    server.statements.sent(note->statement, 0);
-    server.statements.confirm(*note->statement);
+// What an error has swallowed: Parses that did not happen, Closes that did not happen. Undone in the opposite order,
+// the last change first.
+struct Swallowed {
+  struct Item {
+    track::Kind kind;
+    track::StatementPtr statement;
+  };
+  std::vector<Item> items;
+
+  static void collect(void* context, track::Kind kind, track::Action action, track::StatementNote* note) {
+    const bool sent = action != track::Action::kLocal && note && note->statement && note->sent;
+    if (sent) static_cast<Swallowed*>(context)->items.push_back({kind, note->statement});
   }
-}
+
+  void undo(session::Server& server) const {
+    for (auto item = items.rbegin(); item != items.rend(); ++item) {
+      if (item->kind == track::Kind::kParse) server.statements.remove(*item->statement);
+      if (item->kind != track::Kind::kClose) continue;
+      server.statements.sent(item->statement, 0);
+      server.statements.confirm(*item->statement);
+    }
+  }
+};
 
 void take_locals(session::Server& server) {
   track::Kind kind{};
@@ -45,13 +59,13 @@ Exchange::Exchange(session::Hub& hub, session::Server& server) : hub(hub), serve
   if (server.held) inbox.give(*server.held);
   server.held.reset();
   server.body_dropped = false;
+  server.unnamed = 0;
 }
 
 bool Exchange::ask(std::string_view sql) {
   std::string message;
   wire::append_query(message, sql);
   server.replies.expect(track::Kind::kQuery, track::Action::kHide);
-  server.unnamed = 0;
   return server.stream.send(message);
 }
 
@@ -90,7 +104,9 @@ void Exchange::skip_body() {
 bool Exchange::handle_message(char type, ByteView body, bool whole) {
   if (type == 'S' && whole) note_parameter(server, body);
   if (type == 'E') error = wire::parse_error_fields(body).message.substr(0, kMostError);
-  track::Match match = server.replies.match(type, body, &undo, &server);
+  Swallowed swallowed;
+  track::Match match = server.replies.match(type, body, Swallowed::collect, &swallowed);
+  swallowed.undo(server);
   if (match.verdict == track::Match::Verdict::kMismatch) return false;
   if (type == 'Z' && match.status != 0) server.transaction = match.status;
   if (type == 'C' && body == ByteView("DISCARD ALL\0", 12)) discarded_all = true;
