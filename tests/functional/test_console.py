@@ -1,0 +1,560 @@
+"""The console: rights, grammar, columns, commands, both protocols."""
+
+import csv
+import os
+import re
+import struct
+
+import pytest
+
+from harness import system, wire
+from harness.pgweir import CONSOLE, IS_PGWEIR
+
+COMPAT = os.path.join(system.ROOT, "tests", "compat")
+
+
+def columns_of_the_reference():
+    """{topic: [(column, type oid, typlen), ...]} from show_columns.tsv; rows marked post: are of the next release."""
+    table = {}
+    with open(os.path.join(COMPAT, "show_columns.tsv"), newline="") as rows:
+        for row in csv.DictReader(rows, delimiter="\t", quoting=csv.QUOTE_NONE):
+            topic = row["command"].replace("SHOW ", "", 1)
+            if row["position"] == "0":
+                continue
+            table.setdefault(topic, []).append((row["column"], int(row["type_oid"]), int(row["typlen"]),
+                                                row["position"].startswith("post:")))
+    return table
+
+
+COLUMNS = columns_of_the_reference()
+
+
+# Columns.
+
+
+@pytest.mark.parametrize("topic", sorted(COLUMNS))
+def test_columns(start, topic):
+    pw = start(databases=None)
+    pw.connect().scalar("SELECT 1")
+    result = pw.admin("SHOW " + topic)
+    got = [(name, *kind) for name, kind in zip(result.columns, result.column_types)]
+    expected = [tuple(c[:3]) for c in COLUMNS[topic]]
+    assert got == expected
+    assert result.tags == ["SHOW"]
+
+
+def test_row_description_details(start):
+    conn = start().console()
+    conn.send(wire.query("SHOW POOLS"))
+    body = conn.read().body
+    (count,) = struct.unpack_from("!h", body)
+    at = 2
+    for _ in range(count):
+        end = body.index(b"\0", at)
+        table, attribute, _oid, _len, typmod, fmt = struct.unpack_from("!ihihih", body, end + 1)
+        assert (table, attribute, typmod, fmt) == (0, 0, -1, 0)
+        at = end + 19
+    assert at == len(body)
+
+
+# Rights: the matrix of every command and every kind of user.
+
+TOPICS = sorted(t for t in COLUMNS if t.isupper() and t != "HELP") + ["HELP"]
+READ = ["SHOW " + t for t in TOPICS if t not in ("FDS",)]
+ADMIN = ["PAUSE", "RESUME", "PAUSE test", "RESUME test", "KILL test", "RESUME test", "KILL_CLIENT 999999999", "RECONNECT",
+         "RECONNECT test", "RELOAD", "SET query_wait_timeout = 99", "DISABLE test", "ENABLE test", "WAIT_CLOSE",
+         "WAIT_CLOSE test", "SUSPEND", "RESUME", "SHOW FDS", "SHUTDOWN WAIT_FOR_CLIENTS", "SHUTDOWN WAIT_FOR_SERVERS",
+         "SHUTDOWN", "KILL"]
+
+
+@pytest.mark.parametrize("command", READ + (["SHOW WORKERS"] if IS_PGWEIR else []))
+def test_stats_user_may_look(start, command):
+    pw = start()
+    assert pw.console("stats").query(command).tags == ["SHOW"]
+
+
+@pytest.mark.parametrize("command", ADMIN)
+def test_stats_user_may_not_act(start, command):
+    pw = start()
+    conn, console = pw.connect(), pw.console("stats")
+    error = console.query(command, check=False).error
+    assert (error.severity, error.sqlstate) == ("ERROR", "08P01") and "admin access needed" in error.message
+    assert conn.scalar("SELECT 1") == "1" and pw.alive()
+    if IS_PGWEIR or "query_wait_timeout" in command:
+        assert {r["key"]: r["value"] for r in pw.show("CONFIG")}["query_wait_timeout"] == "120"
+
+
+@pytest.mark.parametrize("user", ["app", "ghost"])
+def test_others_are_not_let_in(start, user):
+    """Before any password is asked for."""
+    pw = start(settings={"auth_type": "md5"})
+    for name in {CONSOLE, "pgbouncer"}:
+        conn = pw.raw()
+        conn.send(wire.startup({"user": user, "database": name}))
+        fields = conn.expect_fatal("not allowed", "08P01")
+        assert fields["M"] == "not allowed"
+
+
+@pytest.mark.parametrize("command", [c for c in ADMIN if "SHUTDOWN" not in c and c not in ("SUSPEND", "KILL")])
+def test_admin_may_act(start, command):
+    pw = start(settings={"client_idle_timeout": 0})
+    console = pw.console()
+    result = console.query(command, check=False)
+    if result.error:
+        assert any(text in result.error.message for text in ("not paused", "client not found", "is not paused")), result.error
+    assert "admin access" not in str(result.error)
+
+
+def test_name_lists(start):
+    pw = start(settings={"admin_users": "admin, app2", "stats_users": "stats\tapp  md5user"})
+    for user in ("admin", "app2", "stats", "app", "md5user"):
+        assert pw.console(user).query("SHOW VERSION").rows
+    for user in ("Admin", "adm", "plainuser"):
+        assert "not allowed" in pw.refused(user, CONSOLE).message
+
+
+def test_console_needs_its_password(start):
+    pw = start(settings={"auth_type": "scram-sha-256"})
+    assert pw.console().query("SHOW VERSION").rows
+    assert "SASL authentication failed" in pw.refused("admin", CONSOLE, "wrong").message
+
+
+def test_no_list_no_access(start):
+    pw = start(settings={"admin_users": "", "stats_users": ""})
+    assert "not allowed" in pw.refused("admin", CONSOLE).message
+
+
+def test_same_uid_over_the_unix_socket(start):
+    """User `pgbouncer` (or `pgweir`) of the pooler's own account is admin without authentication; others are not."""
+    pw = start(settings={"auth_type": "md5"})
+    if os.geteuid() == 0:
+        assert pw.refused("pgbouncer", CONSOLE, "", unix=True)
+    else:
+        assert pw.connect("pgbouncer", CONSOLE, "", unix=True).query("SHOW VERSION").rows
+    assert pw.refused("pgbouncer", CONSOLE, "")
+
+
+# Welcome, both names.
+
+
+def test_welcome(start):
+    conn = start().console()
+    assert conn.params["server_version"].endswith("/bouncer") or not IS_PGWEIR
+    for name, value in (("client_encoding", "UTF8"), ("server_encoding", "UTF8"), ("DateStyle", "ISO"), ("TimeZone", "GMT"),
+                        ("standard_conforming_strings", "on"), ("is_superuser", "on")):
+        assert conn.params[name] == value
+    assert conn.key
+
+
+def test_both_database_names(start):
+    pw = start()
+    for name in {"pgbouncer", CONSOLE}:
+        assert pw.connect("admin", name).query("SHOW VERSION").rows
+
+
+def test_reserved_names(start):
+    pw = start()
+    for command in ("PAUSE", "KILL", "RECONNECT", "DISABLE"):
+        assert "admin db" in pw.admin("%s %s" % (command, CONSOLE), check=False).error.message
+
+
+# Grammar.
+
+
+@pytest.mark.parametrize("text", ["show pools", "SHOW POOLS;", "  SHOW\t\r\n POOLS ; ", "Show \"POOLS\"", "SELECT POOLS", "select pools;"])
+def test_accepted(start, text):
+    assert start().admin(text).columns[0] == "database"
+
+
+@pytest.mark.parametrize("text", ["", ";", "SHOW", "SHOW NOTHING", "SHOW POOLS; SHOW POOLS", "SHOW POOLS;;", "SELECT 1", "BEGIN",
+                                  "SHOW search_path", "FROBNICATE", "SHOW POOLS -- x", "PAUSE a b", "SHUTDOWN nonsense",
+                                  "RELOAD x", "SUSPEND x", "SET", "SET x", "SHOW \"POOLS", "DROP TABLE x"])
+def test_refused(start, text):
+    console = start().console()
+    error = console.query(text, check=False).error
+    assert (error.severity, error.sqlstate) == ("ERROR", "08P01")
+    assert error.message == "invalid command '%s', use SHOW HELP;" % text
+    assert console.query("SHOW VERSION").rows
+
+
+def test_long_arguments(start):
+    console = start().console()
+    for text in ("X" * 16, "PAUSE " + "x" * 64, "SET %s = 1" % ("k" * 64), "SET a = '%s'" % ("v" * 256)):
+        error = console.query(text, check=False).error
+        assert "bad arguments" in error.message or "invalid command" in error.message
+    assert console.query("X" * 3000, check=False).error.sqlstate == "08P01"
+    assert console.query("SHOW VERSION").rows
+
+
+def test_fake_parameters(start):
+    for user in ("admin", "stats"):
+        console = start().console(user)
+        for name, value in (("client_encoding", "UTF-8"), ("default_transaction_isolation", "read committed"),
+                            ("standard_conforming_strings", "on"), ("datestyle", "ISO"), ("timezone", "GMT")):
+            result = console.query("SHOW " + name)
+            assert result.columns == [name] and result.rows == [[value]]
+        result = console.query("SET client_encoding = 'utf8'")
+        assert result.tags == ["SET"] and result.notices[0]["M"] == "SET ignored"
+
+
+def test_help(start):
+    result = start().admin("SHOW HELP")
+    notice = result.notices[0]
+    assert result.tags == ["SHOW"] and notice["M"] == "Console usage"
+    for word in ("SHOW", "PAUSE", "RESUME", "KILL", "KILL_CLIENT", "RECONNECT", "RELOAD", "SHUTDOWN", "SET"):
+        assert word in notice["D"]
+
+
+# Both protocols.
+
+
+def test_extended_protocol(start):
+    """Drivers and exporters use it; the reference refuses it."""
+    console = start().console()
+    console.send(wire.parse("SHOW POOLS"), wire.describe("S"), wire.bind(), wire.describe("P"), wire.execute(), wire.sync())
+    got = console.read_until("Z")
+    kinds = "".join(m.type for m in got)
+    assert re.fullmatch(r"1tT2TD+CZ", kinds), kinds
+    assert [c[0] for c in wire.parse_columns(got[2].body)] == [c[0] for c in COLUMNS["POOLS"]]
+
+
+def test_extended_protocol_named_and_repeated(start):
+    console = start().console()
+    console.send(wire.parse("SHOW VERSION", "s"), wire.sync())
+    assert "".join(m.type for m in console.read_until("Z")) == "1Z"
+    for _ in range(3):
+        console.send(wire.bind(statement="s", portal="p"), wire.execute("p"), wire.close("P", "p"), wire.sync())
+        assert "".join(m.type for m in console.read_until("Z")) == "2DC3Z"
+    console.send(wire.close("S", "s"), wire.sync())
+    assert "".join(m.type for m in console.read_until("Z")) == "3Z"
+    console.send(wire.bind(statement="s"), wire.sync())
+    assert "".join(m.type for m in console.read_until("Z")) == "EZ"
+
+
+def test_extended_protocol_errors_skip_to_sync(start):
+    console = start().console()
+    console.send(wire.parse("NONSENSE"), wire.bind(), wire.execute(), wire.sync(), wire.query("SHOW VERSION"))
+    kinds = "".join(m.type for m in console.read_until("Z"))
+    assert kinds.count("E") == 1 and kinds.endswith("EZ")
+    assert console.results().rows
+
+
+def test_extended_protocol_has_the_same_rights(start):
+    pw = start()
+    console = pw.console("stats")
+    console.send(wire.parse("RELOAD"), wire.bind(), wire.execute(), wire.sync())
+    got = console.read_until("Z")
+    errors = [m.error() for m in got if m.type == "E"]
+    assert errors and "admin access needed" in errors[0]["M"]
+    with pytest.raises(wire.ServerError):
+        console.extended("KILL_CLIENT 1")
+
+
+def test_extended_command_runs_once(start):
+    pw = start()
+    conn = pw.connect()
+    first = conn.scalar("SELECT pg_backend_pid()")
+    pw.console().extended("RECONNECT")
+    assert conn.scalar("SELECT pg_backend_pid()") != first
+
+
+def test_pipelined_and_fragmented_queries(start):
+    console = start().console()
+    console.send(wire.query("SHOW VERSION"), wire.query("SHOW STATE"), wire.query("NONSENSE"), wire.query("SHOW VERSION"))
+    assert console.results().rows and console.results().rows and console.results().error and console.results().rows
+    for byte in wire.query("SHOW VERSION"):
+        console.send(bytes([byte]))
+    assert console.results().rows
+
+
+def test_odd_messages_do_not_end_the_process(start):
+    pw = start()
+    for kind in "FdcfH?\0Zp":
+        console = pw.console()
+        console.send(kind.encode() + struct.pack("!I", 8) + b"\0\0\0\0")
+        console.sock.shutdown(1)
+        console.closed()
+    assert pw.admin("SHOW VERSION").rows
+
+
+# Commands.
+
+
+def test_pause_and_resume(start):
+    pw = start()
+    conn, busy = pw.connect(), pw.connect()
+    busy.query("BEGIN")
+    console = pw.console()
+    console.send(wire.query("PAUSE"))
+    assert console.silent(0.5), "PAUSE must wait for the transaction"
+    conn.send(wire.query("SELECT 1"))
+    assert conn.silent(0.3)
+    busy.query("COMMIT")
+    assert console.results(timeout=10).tags == ["PAUSE"]
+    assert [r["active"] if "active" in r else r for r in pw.show("STATE")]
+    assert "already suspended/paused" in console.query("PAUSE", check=False).error.message
+    assert console.query("RESUME").tags == ["RESUME"]
+    assert conn.results().scalar() == "1"
+    assert "pooler is not paused/suspended" in console.query("RESUME", check=False).error.message
+
+
+def test_pause_of_one_database(start):
+    pw = start({"test": {}, "other": {}})
+    conn, other = pw.connect(), pw.connect(database="other")
+    conn.scalar("SELECT 1")
+    assert pw.admin("PAUSE test").tags == ["PAUSE"]
+    conn.send(wire.query("SELECT 1"))
+    assert conn.silent(0.3)
+    assert other.scalar("SELECT 1") == "1"
+    assert [r["paused"] for r in pw.show("DATABASES") if r["name"] == "test"] == ["1"]
+    pw.admin("RESUME test")
+    assert conn.results().scalar() == "1"
+    assert "database test is not paused" in pw.admin("RESUME test", check=False).error.message
+    assert "no such database: nowhere" in pw.admin("PAUSE nowhere", check=False).error.message
+
+
+def test_pause_whose_console_goes_away_stays(start):
+    pw = start()
+    busy = pw.connect()
+    busy.query("BEGIN")
+    console = pw.console()
+    console.send(wire.query("PAUSE"))
+    console.silent(0.2)
+    console.abort()
+    busy.query("COMMIT")
+    busy.send(wire.query("SELECT 1"))
+    assert busy.silent(0.5)
+    pw.admin("RESUME")
+    assert busy.results().scalar() == "1"
+
+
+def test_kill(start, pg, db):
+    pw = start({"test": {}, "other": {}})
+    conn, idle, other = pw.connect(), pw.connect(), pw.connect(database="other")
+    conn.query("BEGIN")
+    other.scalar("SELECT 1")
+    assert pw.admin("KILL test").tags == ["KILL"]
+    conn.expect_fatal("database removed", "08P01")
+    idle.expect_fatal("database removed", "08P01")
+    assert other.scalar("SELECT 1") == "1"
+    waiting = pw.raw()
+    waiting.send(wire.startup({"user": "app", "database": "test"}))
+    pw.admin("RESUME test")
+    waiting.authenticate("app", "")
+    waiting.read_welcome()
+    assert waiting.scalar("SELECT 1") == "1"
+
+
+def client_ids(pw, database="test"):
+    return [int(r["id"]) for r in pw.show("CLIENTS") if r["database"] == database]
+
+
+def test_kill_client(start, pg, db):
+    pw = start()
+    victim, bystander = pw.connect(), pw.connect()
+    victim.query("BEGIN")
+    bystander.scalar("SELECT 1")
+    ids = {r["port"]: r["id"] for r in pw.show("CLIENTS") if r["database"] == "test"}
+    target = ids[str(victim.sock.getsockname()[1])]
+    assert pw.admin("KILL_CLIENT %s" % target).tags == ["KILL_CLIENT"]
+    victim.expect_fatal("admin forced disconnect", "08P01")
+    assert bystander.scalar("SELECT 1") == "1"
+    assert "client not found" in pw.admin("KILL_CLIENT %s" % target, check=False).error.message
+    assert "invalid client pointer supplied" in pw.admin("KILL_CLIENT nonsense", check=False).error.message
+    pw.wait_pool(sv_active=0)
+
+
+def test_kill_client_of_oneself(start):
+    """Crashes the reference."""
+    pw = start()
+    console = pw.console()
+    mine = [r["id"] for r in console.query("SHOW CLIENTS").dicts() if r["user"] == "admin"]
+    console.send(wire.query("KILL_CLIENT %s" % mine[0]))
+    console.closed()
+    assert pw.admin("SHOW VERSION").rows
+
+
+def test_kill_client_that_waits(start):
+    pw = start(settings={"default_pool_size": 1})
+    holder, late = pw.connect(), pw.connect()
+    holder.query("BEGIN")
+    late.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=1)
+    ids = {r["port"]: r["id"] for r in pw.show("CLIENTS")}
+    pw.admin("KILL_CLIENT %s" % ids[str(late.sock.getsockname()[1])])
+    late.expect_fatal("admin forced disconnect")
+    pw.wait_pool(cl_waiting=0)
+    holder.query("COMMIT")
+
+
+def test_disable_and_enable(start):
+    pw = start()
+    conn = pw.connect()
+    pw.admin("DISABLE test")
+    assert 'database "test" is disabled' in pw.refused().message
+    assert conn.scalar("SELECT 1") == "1"
+    pw.reload()
+    pw.refused()
+    pw.admin("ENABLE test")
+    assert pw.connect().scalar("SELECT 1") == "1"
+    assert "a database is required" in pw.admin("DISABLE", check=False).error.message
+
+
+def test_wait_close(start):
+    pw = start()
+    conn = pw.connect()
+    conn.query("BEGIN")
+    assert pw.admin("WAIT_CLOSE").tags == ["WAIT_CLOSE"]
+    pw.admin("RECONNECT")
+    console = pw.console()
+    console.send(wire.query("WAIT_CLOSE"))
+    assert console.silent(0.4)
+    conn.query("COMMIT")
+    assert console.results().tags == ["WAIT_CLOSE"]
+
+
+def test_set(start):
+    pw = start()
+    console = pw.console()
+    value = lambda name: {r["key"]: r["value"] for r in console.query("SHOW CONFIG").dicts()}[name]
+    for text, name, expected in (("SET query_wait_timeout = 11", "query_wait_timeout", "11"),
+                                 ("SET query_wait_timeout TO 12", "query_wait_timeout", "12"),
+                                 ("set query_wait_timeout='13'", "query_wait_timeout", "13"),
+                                 ('SET "query_wait_timeout"=14', "query_wait_timeout", "14"),
+                                 ("SET server_check_query='SELECT ''x'''", "server_check_query", "SELECT 'x'")):
+        assert not console.query(text).errors
+        assert value(name) == expected
+    for text in ("SET no_such = 1", "SET default_pool_size = many", "SET pool_mode = sometimes"):
+        error = console.query(text, check=False).error
+        assert error.sqlstate == "08P01" and error.message == "SET failed"
+    pw.admin("RELOAD")
+    assert value("query_wait_timeout") == "120"
+
+
+def test_set_takes_effect(start):
+    pw = start(settings={"default_pool_size": 1, "query_wait_timeout": 0})
+    holder, late = pw.connect(), pw.connect()
+    holder.query("BEGIN")
+    pw.admin("SET query_wait_timeout = 1")
+    late.send(wire.query("SELECT 1"))
+    late.expect_fatal("query_wait_timeout")
+
+
+# What SHOW shows.
+
+
+def test_show_databases(start, pg, db):
+    pw = start({"test": {"pool_size": 7, "min_pool_size": 1, "pool_mode": "session", "user": "app"}})
+    pw.connect().scalar("SELECT 1")
+    row = [r for r in pw.show("DATABASES") if r["name"] == "test"][0]
+    assert (row["host"], row["port"], row["database"], row["force_user"], row["pool_size"], row["pool_mode"]) == (
+        pg.host, str(pg.port), db, "app", "7", "session")
+    assert row["min_pool_size"] == "1" and row["disabled"] == "0" and row["paused"] == "0"
+    assert int(row["current_connections"]) >= 1
+    assert sorted(r["name"] for r in pw.show("DATABASES")) == [r["name"] for r in pw.show("DATABASES")]
+
+
+def test_show_clients_and_servers(start, pg, db):
+    pw = start()
+    conn = pw.connect(application_name="the app")
+    conn.query("BEGIN")
+    backend = conn.scalar("SELECT pg_backend_pid()")
+    client = [r for r in pw.show("CLIENTS") if r["database"] == "test"][0]
+    server = [r for r in pw.show("SERVERS") if r["database"] == "test"][0]
+    assert client["state"] == "active" and client["application_name"] == "the app" and client["user"] == "app"
+    assert client["addr"] == "127.0.0.1" and client["port"] == str(conn.sock.getsockname()[1])
+    assert server["state"] == "active" and server["remote_pid"] == backend and server["port"] == str(pg.port)
+    assert client["link"] == server["ptr"] and server["link"] == client["ptr"]
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", client["connect_time"])
+    conn.query("COMMIT")
+    client = [r for r in pw.show("CLIENTS") if r["database"] == "test"][0]
+    server = [r for r in pw.show("SERVERS") if r["database"] == "test"][0]
+    assert server["state"] == "idle" and not client["link"] and not server["link"]
+    if IS_PGWEIR:
+        assert client["state"] == "idle"
+
+
+def test_show_lists(start):
+    pw = start()
+    pw.connect().scalar("SELECT 1")
+    rows = {r["list"]: int(r["items"]) for r in pw.show("LISTS")}
+    assert set(rows) >= {"databases", "users", "pools", "free_clients", "used_clients", "login_clients", "free_servers",
+                         "used_servers", "dns_names", "dns_zones", "dns_queries", "dns_pending"}
+    assert rows["used_clients"] >= 2 and rows["used_servers"] >= 1 and rows["databases"] == 2
+
+
+def test_show_stats(start):
+    pw = start(settings={"stats_period": 1})
+    conn = pw.connect()
+    for _ in range(10):
+        conn.query("SELECT repeat('x', 1000)")
+    conn.query("BEGIN")
+    conn.query("SELECT 1")
+    conn.query("COMMIT")
+    conn.send(*[wire.parse("SELECT 1", "s%d" % i) for i in range(3)], wire.sync())
+    conn.read_until("Z")
+    row = [r for r in pw.show("STATS") if r["database"] == "test"][0]
+    assert int(row["total_xact_count"]) == 12 and int(row["total_query_count"]) == 14
+    assert int(row["total_received"]) > 200 and int(row["total_sent"]) > 10000
+    assert int(row["total_client_parse_count"]) == 3 and int(row["total_server_parse_count"]) == 1
+    totals = [r for r in pw.show("STATS_TOTALS") if r["database"] == "test"][0]
+    assert totals["xact_count"] == row["total_xact_count"]
+    assert {r["name"] for r in pw.show("TOTALS")} >= {"total_xact_count", "avg_query_count", "total_wait_time"}
+
+
+def test_show_users(start):
+    pw = start(users={"app": {"pool_size": 3, "pool_mode": "session"}})
+    pw.connect().scalar("SELECT 1")
+    rows = {r["name"]: r for r in pw.show("USERS")}
+    assert rows["app"]["pool_size"].strip() == "3" and rows["app"]["pool_mode"] == "session"
+    assert rows["app2"]["pool_size"] == "" and rows["app2"]["pool_mode"] is None
+    assert int(rows["app"]["current_connections"]) == 1 and int(rows["app"]["current_client_connections"]) == 1
+
+
+def test_show_config(start):
+    rows = start(settings={"default_pool_size": 9}).show("CONFIG")
+    keys = [r["key"] for r in rows]
+    assert keys == sorted(keys)
+    with open(os.path.join(COMPAT, "settings.tsv"), newline="") as table:
+        expected = {r["name"] for r in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE) if r["scope"] == "global"}
+    assert not expected - set(keys), expected - set(keys)
+    byname = {r["key"]: r for r in rows}
+    assert byname["default_pool_size"]["value"] == "9" and byname["default_pool_size"]["default"] == "20"
+    assert byname["default_pool_size"]["changeable"] == "yes" and byname["listen_port"]["changeable"] == "no"
+
+
+def test_show_version(start):
+    text = start().admin("SHOW VERSION").scalar()
+    assert ("pgweir" if IS_PGWEIR else "PgBouncer") in text
+
+
+def test_show_state(start):
+    pw = start()
+    assert [(r["key"], r["value"]) for r in pw.show("STATE")] == [("active", "yes"), ("paused", "no"), ("suspended", "no")]
+    pw.admin("PAUSE")
+    assert [(r["key"], r["value"]) for r in pw.show("STATE")] == [("active", "no"), ("paused", "yes"), ("suspended", "no")]
+    pw.admin("RESUME")
+
+
+def test_show_workers(start):
+    pw = start(settings={"workers": 3})
+    conns = [pw.connect() for _ in range(9)]
+    for conn in conns:
+        conn.scalar("SELECT 1")
+    rows = pw.show("WORKERS")
+    assert len(rows) == 3
+    clients = [int(r["clients"]) for r in rows]
+    assert sum(clients) >= 9 and min(clients) >= 2, "new clients go to the worker with the fewest"
+
+
+def test_many_rows(start):
+    """A SHOW of many rows arrives whole, also when the reader is slow."""
+    pw = start(settings={"max_client_conn": 1000})
+    conns = [pw.connect() for _ in range(300)]
+    assert len(conns) == 300
+    console = pw.console()
+    console.send(*[wire.query("SHOW CLIENTS")] * 20)
+    console.wait_readable()
+    assert pw.connect().scalar("SELECT 1") == "1"
+    for _ in range(20):
+        assert len([r for r in console.results().dicts() if r["database"] == "test"]) >= 300
