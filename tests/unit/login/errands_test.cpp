@@ -1,0 +1,240 @@
+// Reset, check, and the clean-up after a client that vanished, with a scripted server.
+#include <atomic>
+#include <deque>
+
+#include "login/cancel.hpp"
+#include "support.hpp"
+
+namespace pgweir::login {
+namespace {
+
+using track::Action;
+using track::Kind;
+
+class Errands : public testing::Test {
+ protected:
+  // A server that has logged in and then lives through `script`; cancel requests are counted.
+  void begin(ScriptedServer::Script script, std::function<void(settings::Snapshot&)> change = {}) {
+    go = false;
+    scripted = std::make_unique<ScriptedServer>([this, script](Wire& wire) {
+      const std::string first = wire.receive_untyped();
+      if (first.size() == 16) {
+        ++cancels;
+        return;
+      }
+      wire.send(let_in());
+      while (!go)
+        usleep(1000);
+      script(wire);
+    });
+    auto snapshot = configuration(scripted->port(), settings::AuthType::kTrust);
+    if (change) change(*snapshot);
+    hub = TestHub::make(snapshot);
+    shared = hub->books.pool(hub->books.database("db"), "plain");
+    pool = &hub->pool_of(shared);
+    pool::Limit refused{};
+    hub->launch(*pool, pool::Slot::acquire(shared, nullptr, 0, &refused));
+    ASSERT_TRUE(hub->run_until([&] { return only().state() == pool::ServerState::kIdle && !only().flow; }));
+    go = true;  // who speaks earlier would be thrown out
+  }
+  session::Server& only() { return hub->servers[0]; }
+  // The state that `part` leaves: no client, in the tested list.
+  void vanish() {
+    ASSERT_TRUE(pool->move(only(), pool::ServerState::kActive));
+    ASSERT_TRUE(pool->move(only(), pool::ServerState::kTested));
+    hub->start_clean_up(only());
+  }
+  bool idle_again() {
+    return hub->run_until([&] { return hub->servers.size() == 0 || !only().flow; }) && hub->servers.size() == 1 &&
+           only().state() == pool::ServerState::kIdle;
+  }
+  static std::string answer(char status, const std::string& tag) {
+    std::string out;
+    wire::append_command_complete(out, tag);
+    wire::append_ready_for_query(out, status);
+    return out;
+  }
+
+  ~Errands() override { go = true; }
+
+  std::atomic<int> cancels{0};
+  std::atomic<bool> go{false};
+  std::unique_ptr<ScriptedServer> scripted;
+  std::unique_ptr<TestHub> hub;
+  std::shared_ptr<pool::SharedPool> shared;
+  session::LocalPool* pool = nullptr;
+};
+
+TEST_F(Errands, IdleInTransactionIsRolledBackWithoutACancel) {
+  std::string seen;
+  begin([&](Wire& wire) {
+    seen = wire.receive_message().second;
+    wire.send(answer('I', "ROLLBACK"));
+    wire.receive(1);
+  });
+  only().transaction = 'T';
+  vanish();
+  EXPECT_TRUE(idle_again());
+  EXPECT_EQ(std::string("ROLLBACK\0", 9), seen);
+  EXPECT_EQ(0, cancels.load());
+}
+
+TEST_F(Errands, ARunningQueryIsCancelled) {
+  begin([&](Wire& wire) {
+    while (cancels == 0)
+      usleep(1000);
+    std::string out;
+    wire::append_error(out, "ERROR", "57014", "canceling statement due to user request");
+    wire::append_ready_for_query(out, 'E');
+    wire.send(out);
+    wire.receive_message();
+    wire.send(answer('I', "ROLLBACK"));
+    wire.receive(1);
+  });
+  only().replies.expect(Kind::kQuery, Action::kForward);
+  only().transaction = 'T';
+  vanish();
+  EXPECT_TRUE(idle_again());
+  EXPECT_EQ(1, cancels.load());
+  EXPECT_EQ(0u, only().cancels);
+}
+
+TEST_F(Errands, TheRestOfALongMessageAndAnOpenBatch) {
+  begin([&](Wire& wire) {
+    std::string out(1000, 'x');  // the rest of a DataRow
+    wire::append_command_complete(out, "SELECT 1");
+    wire.send(out);
+    EXPECT_EQ('S', wire.receive_message().first);
+    wire.send(answer('I', "").substr(6));
+    wire.receive(1);
+  });
+  only().replies.expect(Kind::kExecute, Action::kForward);
+  only().body_left = 1000;
+  vanish();
+  EXPECT_TRUE(idle_again());
+}
+
+TEST_F(Errands, ACopyInIsFailed) {
+  begin([&](Wire& wire) {
+    std::string out;
+    wire::MessageBuilder(out, 'G').u8(0).u16(0).finish();
+    wire.send(out);
+    EXPECT_EQ('f', wire.receive_message().first);
+    EXPECT_EQ('S', wire.receive_message().first);
+    out.clear();
+    wire::append_error(out, "ERROR", "57014", "COPY from stdin failed");
+    wire::append_ready_for_query(out, 'I');
+    wire.send(out);
+    wire.receive(1);
+  });
+  only().replies.expect(Kind::kExecute, Action::kForward);
+  only().replies.expect(Kind::kSync, Action::kForward);
+  vanish();
+  EXPECT_TRUE(idle_again());
+}
+
+TEST_F(Errands, BeyondTheBudgetTheServerIsClosed) {
+  begin(
+      [&](Wire& wire) {
+        std::string row;
+        wire::append_data_row(row, {std::string(50000, 'x')});
+        for (int index = 0; index < 100; ++index)
+          wire.send(row);
+        wire.receive(1);
+      },
+      [](settings::Snapshot& snapshot) { snapshot.global.client_cleanup_bytes = 100000; });
+  only().replies.expect(Kind::kQuery, Action::kForward);
+  vanish();
+  EXPECT_FALSE(idle_again());
+  EXPECT_TRUE(hub->logged("client disconnect while server was not ready"));
+}
+
+TEST_F(Errands, BeyondTheTimeTheServerIsClosed) {
+  begin([&](Wire& wire) { wire.receive(100); },
+        [](settings::Snapshot& snapshot) { snapshot.global.client_cleanup_timeout = 300 * kMillisecond; });
+  only().replies.expect(Kind::kQuery, Action::kForward);
+  vanish();
+  EXPECT_FALSE(idle_again());
+  EXPECT_TRUE(hub->logged("client disconnect while server was not ready"));
+}
+
+TEST_F(Errands, AnAnswerThatNothingOwedClosesTheServer) {
+  begin([&](Wire& wire) {
+    wire.send(answer('I', "SELECT 1") + answer('I', "SELECT 2"));
+    wire.receive(100);
+  });
+  only().replies.expect(Kind::kSync, Action::kForward);
+  vanish();
+  EXPECT_FALSE(idle_again());
+  EXPECT_TRUE(hub->logged("server answered what nobody had asked"));
+}
+
+TEST_F(Errands, ResetClearsWhatTheSessionHeld) {
+  begin(
+      [&](Wire& wire) {
+        EXPECT_EQ(std::string("DISCARD ALL\0", 12), wire.receive_message().second);
+        std::string out;
+        wire::append_parameter_status(out, "TimeZone", "Europe/Berlin");
+        wire.send(out + answer('I', "DISCARD ALL"));
+        wire.receive(1);
+      },
+      [](settings::Snapshot& snapshot) {
+        snapshot.global.server_reset_query = "DISCARD ALL";
+        snapshot.global.server_reset_query_always = true;
+      });
+  only().parameters.set_extra("work_mem", "1MB");
+  only().statements.sent(hub->statements.find_or_make(ByteView("SELECT 1\0\0\0", 11)), 1);
+  only().unnamed = 5;
+  ASSERT_TRUE(pool->move(only(), pool::ServerState::kActive));
+  ASSERT_TRUE(pool->move(only(), pool::ServerState::kTested));
+  hub->start_reset(only());
+  EXPECT_TRUE(idle_again());
+  EXPECT_EQ("Europe/Berlin", *only().parameters.value("TimeZone"));
+  EXPECT_EQ(nullptr, only().parameters.extras());
+  EXPECT_EQ(0u, only().statements.size());
+  EXPECT_EQ(0u, only().unnamed);
+}
+
+TEST_F(Errands, AResetThatFailsIsFineALostServerIsNot) {
+  for (bool lost : {false, true}) {
+    begin([&](Wire& wire) {
+      wire.receive_message();
+      std::string out;
+      wire::append_error(out, "ERROR", "42601", "syntax error");
+      wire::append_ready_for_query(out, 'I');
+      if (!lost) {
+        wire.send(out);
+        wire.receive(1);
+      }
+    });
+    ASSERT_TRUE(pool->move(only(), pool::ServerState::kActive));
+    ASSERT_TRUE(pool->move(only(), pool::ServerState::kTested));
+    hub->start_check(only());
+    EXPECT_EQ(!lost, idle_again());
+  }
+}
+
+TEST_F(Errands, ACancelHoldsItsServerUntilItHasBeenDelivered) {
+  begin([&](Wire& wire) { wire.receive(1); });
+  net::Spawned flow;
+  flow.start(hub->loop, forward_cancel(*hub, only()));
+  EXPECT_EQ(1u, only().cancels);
+  ASSERT_TRUE(pool->move(only(), pool::ServerState::kActive));
+  session::returned(*hub, only(), true);
+  EXPECT_EQ(pool::ServerState::kBeingCanceled, only().state());
+  EXPECT_TRUE(hub->run_until([&] { return only().state() == pool::ServerState::kIdle; }));
+  EXPECT_EQ(0u, only().cancels);
+  EXPECT_EQ(1, cancels.load());
+}
+
+TEST_F(Errands, ACancelOutlivesItsServer) {
+  begin([&](Wire& wire) { wire.receive(1); });
+  net::Spawned flow;
+  flow.start(hub->loop, forward_cancel(*hub, only()));
+  session::bury(*hub, only());
+  EXPECT_TRUE(hub->run_until([&] { return !flow.active(); }));
+  EXPECT_EQ(1, cancels.load());
+}
+
+}  // namespace
+}  // namespace pgweir::login
