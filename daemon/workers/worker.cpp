@@ -294,6 +294,7 @@ void Worker::launch(LocalPool& pool, pool::Slot slot) {
 }
 
 void Worker::run_flow(Server& server, net::Task<void> task) {
+  outbox.flush_end(server);  // what its client had sent goes before what the coroutine sends
   server.stream.set_handler(nullptr, nullptr);
   server.flow = std::make_unique<net::Spawned>();
   server.flow->start(loop, std::move(task), [this, &server] {

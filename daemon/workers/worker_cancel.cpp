@@ -1,4 +1,9 @@
 // Cancel requests: found by key on whichever worker has the client, answered there, and the asker told.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
 #include "auth/random.hpp"
 #include "login/cancel.hpp"
 #include "session/attach.hpp"
@@ -18,6 +23,16 @@ uint64_t head_of(uint32_t pid, ByteView secret) {
   return static_cast<uint64_t>(pid) << 32 | first;
 }
 
+// OpenSSL's generator; the kernel's, should that fail.
+void fill_random(char* at, size_t size) {
+  auto drawn = auth::random_bytes(size);
+  if (drawn) {
+    std::memcpy(at, drawn->data(), size);
+  } else if (getentropy(at, size) != 0) {
+    std::abort();  // no randomness at all: a guessable key would be worse
+  }
+}
+
 bool same_secret(ByteView a, ByteView b) {
   if (a.size() != b.size()) return false;
   unsigned char difference = 0;
@@ -35,8 +50,8 @@ void Worker::draw_cancel_key(Client& client, size_t secret_size) {
   key.size = static_cast<uint8_t>(std::min(secret_size, key.secret.size()));
   do {
     char pid[4];
-    auth::random_bytes(pid, sizeof pid);
-    auth::random_bytes(key.secret.data(), key.size);
+    fill_random(pid, sizeof pid);
+    fill_random(key.secret.data(), key.size);
     pid[0] = static_cast<char>(pid[0] & 0x7f);
     if (auto peer = snapshot->global.peer_id; peer > 0) {
       pid[1] = static_cast<char>(peer & 0xff);
