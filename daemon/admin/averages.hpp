@@ -10,6 +10,9 @@
 
 namespace pgweir::admin {
 
+// The console's name in every list, as monitors know it; it answers to "pgweir", too.
+inline constexpr char kConsoleDatabase[] = "pgbouncer";
+
 using Totals = std::map<std::string, session::Counters>;  // by database entry
 
 class Averages {
@@ -19,6 +22,8 @@ class Averages {
 
   // Per second since the older sample; the three times are means per transaction, query and server assignment.
   session::Counters average(const std::string& database, const session::Counters& current, Micros now) const;
+  // The same of all databases in `current` together (SHOW TOTALS).
+  session::Counters average(const Totals& current, Micros now) const;
 
   // Commands of console clients, which SHOW STATS books under "pgbouncer".
   session::Counters console;
@@ -32,6 +37,8 @@ class Averages {
   Sample newer_;
   bool started_ = false;
 };
+
+session::Counters sum_of(const Totals& totals);
 
 // The change from `before` to `after` over `elapsed`, as average() gives it. A counter that went back counts as 0.
 session::Counters rate(const session::Counters& before, const session::Counters& after, Micros elapsed);

@@ -1,0 +1,189 @@
+// A worker's counts: pools, statistics, lists, memory, itself.
+#include "admin/collect.hpp"
+
+#include <time.h>
+
+#include <unordered_set>
+
+#include "admin/averages.hpp"
+#include "admin/present.hpp"
+#include "base/text.hpp"
+
+namespace pgweir::admin {
+
+namespace {
+
+using pool::ClientState;
+using pool::ServerState;
+using session::Client;
+using session::LocalPool;
+using session::Server;
+
+// This worker's pools that still stand in the books: those of a killed or removed database vanish from every list.
+std::vector<LocalPool*> live_pools(session::Hub& hub) {
+  std::unordered_set<unsigned> known;
+  for (const auto& shared : hub.books.pools())
+    known.insert(shared->id);
+  std::vector<LocalPool*> live;
+  for (LocalPool* pool : hub.pools()) {
+    if (known.count(pool->shared().id) > 0) live.push_back(pool);
+  }
+  return live;
+}
+
+size_t count(const LocalPool& pool, ServerState state) {
+  return pool.servers(state).size();
+}
+
+size_t count(const LocalPool& pool, ClientState state) {
+  return pool.clients(state).size();
+}
+
+// Cancel requests on their way to this pool's servers; each is one connection to a server and one client.
+size_t cancels_of(const LocalPool& pool) {
+  size_t cancels = 0;
+  for (ServerState state : {ServerState::kActive, ServerState::kBeingCanceled, ServerState::kTested}) {
+    const auto& servers = pool.servers(state);
+    for (const auto* entry = servers.front(); entry; entry = servers.next(*entry))
+      cancels += entry->cancels;
+  }
+  return cancels;
+}
+
+Micros longest_wait(const LocalPool& pool, Micros now) {
+  const auto* first = pool.clients(ClientState::kWaiting).front();
+  return first && first->wait_start > 0 ? std::max<Micros>(now - first->wait_start, 0) : 0;
+}
+
+Cell load_balance(const pool::SharedDatabase& database) {
+  auto config = database.config();
+  if (!config || config->hosts.size() < 2) return {};
+  return settings::word_of(config->load_balance_hosts);
+}
+
+RowCells pool_row(const LocalPool& pool, Micros now) {
+  const pool::SharedPool& shared = pool.shared();
+  const size_t cancels = cancels_of(pool);
+  RowCells row = {shared.database->name, shared.user->name};
+  for (size_t number : {
+           count(pool, ClientState::kActive) + count(pool, ClientState::kIdle),
+           count(pool, ClientState::kWaiting) + pool.welcome_waiters,
+           cancels,
+           size_t{0},
+           count(pool, ServerState::kActive),
+           cancels,
+           count(pool, ServerState::kBeingCanceled),
+           count(pool, ServerState::kIdle) + count(pool, ServerState::kMoving),
+           count(pool, ServerState::kUsed),
+           count(pool, ServerState::kTested),
+           count(pool, ServerState::kLogin),
+       }) {
+    row.push_back(std::to_string(number));
+  }
+  row.push_back(std::to_string(longest_wait(pool, now)));
+  row.push_back("0");
+  row.push_back(settings::word_of(pool.rules().mode));
+  row.push_back(load_balance(*shared.database));
+  return row;
+}
+
+size_t clients_in(const session::Hub& hub, ClientState state) {
+  size_t number = 0;
+  for (const auto& client : hub.clients)
+    number += client->state() == state;
+  return number;
+}
+
+size_t servers_in(const session::Hub& hub, ServerState state) {
+  size_t number = 0;
+  for (const auto& server : hub.servers)
+    number += server->state() == state;
+  return number;
+}
+
+int64_t thread_cpu_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<int64_t>(time.tv_sec) * kSecond + time.tv_nsec / 1000;
+}
+
+RowCells memory_row(std::string name, size_t size, size_t used) {
+  return {std::move(name), std::to_string(size), std::to_string(used), "0", std::to_string(size * used)};
+}
+
+}  // namespace
+
+void collect_pools(session::Hub& hub, Rows& rows) {
+  for (const LocalPool* pool : live_pools(hub))
+    rows.push_back(pool_row(*pool, hub.now()));
+  RowCells console = {kConsoleDatabase, kConsoleDatabase, std::to_string(clients_in(hub, ClientState::kConsole))};
+  console.resize(15, "0");
+  console.push_back("statement");
+  console.push_back({});
+  rows.push_back(std::move(console));
+}
+
+void collect_stats(session::Hub& hub, Rows& rows) {
+  Totals totals;
+  for (const LocalPool* pool : live_pools(hub))
+    totals[pool->shared().database->name] += pool->counters;
+  for (const auto& [database, counters] : totals) {
+    RowCells row = {database};
+    for (Cell& cell : counter_cells(counters))
+      row.push_back(std::move(cell));
+    rows.push_back(std::move(row));
+  }
+}
+
+void collect_lists(session::Hub& hub, Rows& rows) {
+  rows.push_back({"free_clients", "0"});
+  rows.push_back({"used_clients", std::to_string(hub.clients.size())});
+  rows.push_back({"login_clients", std::to_string(clients_in(hub, ClientState::kLogin))});
+  rows.push_back({"free_servers", "0"});
+  rows.push_back({"used_servers", std::to_string(hub.servers.size())});
+}
+
+void collect_memory(session::Hub& hub, Rows& rows) {
+  size_t held = 0;
+  size_t prepared = 0;
+  for (const auto& client : hub.clients)
+    held += client->held ? 1 : 0;
+  for (const auto& server : hub.servers) {
+    held += server->held ? 1 : 0;
+    prepared += server->statements.size();
+  }
+  const size_t connections = hub.clients.size() + hub.servers.size();
+  rows.push_back(memory_row("pool_cache", sizeof(LocalPool), hub.pools().size()));
+  rows.push_back(memory_row("server_cache", sizeof(Server), hub.servers.size()));
+  rows.push_back(memory_row("client_cache", sizeof(Client), hub.clients.size()));
+  rows.push_back(memory_row("iobuf_cache", session::Outbox::kSlot, held));
+  rows.push_back(memory_row("var_list_cache", sizeof(track::ParameterSet), connections));
+  rows.push_back(memory_row("server_prepared_statement_cache", sizeof(track::Statement), prepared));
+}
+
+void collect_workers(session::Hub& hub, Rows& rows) {
+  const session::Tally& tally = hub.tally;
+  rows.push_back({std::to_string(hub.worker),
+                  std::to_string(hub.clients.size()),
+                  std::to_string(clients_in(hub, ClientState::kActive)),
+                  std::to_string(clients_in(hub, ClientState::kIdle)),
+                  std::to_string(clients_in(hub, ClientState::kWaiting)),
+                  std::to_string(clients_in(hub, ClientState::kLogin)),
+                  std::to_string(hub.servers.size()),
+                  std::to_string(servers_in(hub, ServerState::kActive)),
+                  std::to_string(servers_in(hub, ServerState::kIdle) + servers_in(hub, ServerState::kUsed)),
+                  std::to_string(servers_in(hub, ServerState::kLogin)),
+                  std::to_string(hub.pools().size()),
+                  std::to_string(tally.loops),
+                  std::to_string(tally.queries),
+                  std::to_string(tally.servers_sent),
+                  std::to_string(tally.servers_received),
+                  std::to_string(tally.cancels),
+                  std::to_string(tally.retries),
+                  std::to_string(tally.mismatches),
+                  std::to_string(tally.impossible),
+                  std::to_string(hub.outbox.sends()),
+                  std::to_string(thread_cpu_time())});
+}
+
+}  // namespace pgweir::admin

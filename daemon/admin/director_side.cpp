@@ -1,0 +1,76 @@
+#include "admin/director_side.hpp"
+
+#include "admin/actions.hpp"
+#include "admin/present.hpp"
+#include "base/text.hpp"
+
+namespace pgweir::admin {
+
+namespace {
+
+const TopicRow* topic_of(const Job& job) {
+  return job.command.word == "SHOW" ? find_topic(job.command.argument) : nullptr;
+}
+
+uint64_t size_of(const Rows& rows) {
+  uint64_t bytes = 0;
+  for (const RowCells& row : rows) {
+    for (const Cell& cell : row)
+      bytes += 4 + (cell ? cell->size() : 0);
+  }
+  return bytes;
+}
+
+// Console commands count as queries and transactions of their database (compat/console.md, section 6).
+void book(const Job& job, Averages& averages) {
+  ++averages.console.xacts;
+  ++averages.console.queries;
+  averages.console.received += job.command.text.size();
+  averages.console.sent += size_of(job.outcome.rows);
+}
+
+}  // namespace
+
+Where plan(const Job& job) {
+  const TopicRow* topic = topic_of(job);
+  return topic && topic->collect ? Where::kWorkers : Where::kDirector;
+}
+
+void collect_part(session::Hub& hub, const Job& job, Rows& rows) {
+  const TopicRow* topic = topic_of(job);
+  if (topic && topic->collect) topic->collect(hub, rows);
+}
+
+void finish(const std::shared_ptr<Job>& job, const Context& context, std::function<void()> done) {
+  const CommandRow* row = find_command(job->command.word);
+  Result<void> allowed = check(job->command, job->rights);
+  if (!row || !row->handle || !allowed.ok()) {
+    fail(*job, allowed.ok() ? invalid_command(job->command.text) : allowed.error());
+    return done();
+  }
+  Averages& averages = context.averages;
+  row->handle(Call{job, context, [job, &averages, done = std::move(done)] {
+                     book(*job, averages);
+                     done();
+                   }});
+}
+
+std::shared_ptr<Job> make_stats_job() {
+  auto job = std::make_shared<Job>();
+  job->command.word = "SHOW";
+  job->command.argument = "STATS";
+  job->command.text = "SHOW STATS";
+  job->rights = 'a';
+  return job;
+}
+
+Totals totals_of(const Job& job) {
+  Totals totals;
+  for (const Rows& part : job.parts) {
+    for (const auto& [database, counters] : totals_from(part))
+      totals[database] += counters;
+  }
+  return totals;
+}
+
+}  // namespace pgweir::admin
