@@ -116,7 +116,7 @@ void welcome(Console& console) {
 net::Task<bool> drain(Console& console) {
   net::Stream& stream = console.client.stream;
   if (!console.send()) co_return false;
-  if (stream.unsent() > 0) co_await net::writable(stream, kNever);
+  co_await net::writable(stream, kNever);
   co_return !console.gone();
 }
 

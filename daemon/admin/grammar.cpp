@@ -129,10 +129,9 @@ Result<Command> parse_command(ByteView text) {
   Command command;
   command.word = upper(word.text);
   Word argument;
-  if (scanner.blanks()) {
-    if (command.word == "SET") return parse_set(text, scanner);
-    argument = scanner.word();
-  }
+  const bool more = scanner.blanks();
+  if (command.word == "SET") return more ? parse_set(text, scanner) : invalid_command(text);
+  if (more) argument = scanner.word();
   if (!scanner.ends()) return invalid_command(text);
   if (word.written > kMostWord || argument.written > kMostArgument) return bad_arguments();
   if (command.word == "SELECT") command.word = "SHOW";
