@@ -51,7 +51,7 @@ void Relay::open(Client& client) {
 bool Relay::may_read(Client& client) {
   if (client.state() == ClientState::kWaiting) {
     // Its next bytes are for later, but its end is not: nobody would read the answer.
-    if (client.stream.peer_closed()) close_client(hub_, client, Reason::kClientEof);
+    if (client.stream.peer_closed() || client.stream.broken()) close_client(hub_, client, Reason::kClientEof);
     return false;
   }
   Server* server = client.server;
@@ -133,7 +133,10 @@ void Relay::lost(Client& client, const net::IoResult& got) {
 void Relay::read_server(Server& server) {
   size_t room = Outbox::kSlot;
   for (int reads = 0; reads < kReadsATurn; ++reads) {
-    if (server.state() == pool::ServerState::kGone || server.flow) return;
+    if (server.state() != pool::ServerState::kActive && server.state() != pool::ServerState::kIdle &&
+        server.state() != pool::ServerState::kUsed && server.state() != pool::ServerState::kBeingCanceled) {
+      return;  // closing, gone, moving, or a coroutine reads it
+    }
     if (server.client && server.client->stream.unsent() > 0) return;
     char* at = hub_.outbox.slot(room);
     net::IoResult got = server.stream.read(at, room);
@@ -187,6 +190,9 @@ Relay::Scan Relay::scan_server(Server& server, ByteView bytes) {
     }
     Scan scan = on_server_message(server, piece, header);
     if (scan == Scan::kClosed) return scan;
+    // Its client has gone, or it is to be reset: the rest is for the coroutine that takes over.
+    bool taken_over = server.errand == session::Errand::kCleanUp || server.errand == session::Errand::kReset;
+    if (taken_over) return hold(server, piece.rest());
   }
   if (server.client) send_run(*server.client, piece);
   return Scan::kDone;

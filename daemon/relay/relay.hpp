@@ -91,6 +91,7 @@ class Relay {
   Scan on_ready(session::Server& server, Piece& piece, const track::Match& match);
   Scan on_hidden_ready(session::Server& server);
   Scan mismatch(session::Server& server, char type);
+  bool last_words(session::Server& server, ByteView body);
   bool on_error(session::Server& server, ByteView body, const track::Match& match, bool hidden);
   bool on_parameter(session::Server& server, ByteView body, bool hidden);
   void on_command(session::Server& server, ByteView body);

@@ -73,11 +73,17 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     hidden ? drop(server, client, piece, size) : pass(server, piece, size);
     return Scan::kDone;
   }
+  bool whole = body.size() == header.body_size();
+  // Its last words may come at any time (pg_terminate_backend, idle_in_transaction_session_timeout): owed or not, they
+  // are for the client. The end of the stream follows.
+  if (header.type == 'E' && whole && last_words(server, body)) {
+    pass(server, piece, size);
+    return Scan::kDone;
+  }
   Swallowed swallowed;
   track::Match match = server.replies.match(header.type, body, Swallowed::collect, &swallowed);
   if (match.verdict == track::Match::Verdict::kMismatch) return mismatch(server, header.type);
   hidden = match.verdict == track::Match::Verdict::kHide;
-  bool whole = body.size() == header.body_size();
   if (header.type == 'E') {
     swallowed.undo(server);
     hidden = on_error(server, whole ? body : ByteView(), match, hidden);
@@ -113,14 +119,17 @@ Relay::Scan Relay::mismatch(Server& server, char type) {
   return Scan::kClosed;
 }
 
+bool Relay::last_words(Server& server, ByteView body) {
+  wire::ErrorFields fields = wire::parse_error_fields(body);
+  if (!fields.fatal()) return false;
+  server.last_error = fields.message.empty() ? "FATAL" : std::string(fields.message);
+  server.last_sqlstate = fields.sqlstate;
+  return true;
+}
+
 // Returns whether the error is hidden from the client.
 bool Relay::on_error(Server& server, ByteView body, const track::Match& match, bool hidden) {
   wire::ErrorFields fields = wire::parse_error_fields(body);
-  if (fields.fatal()) {
-    server.last_error = fields.message;
-    server.last_sqlstate = fields.sqlstate;
-    return false;
-  }
   if (match.kind == Kind::kQuery && hidden) {
     server.set_error = fields.message.empty() ? "refused" : std::string(fields.message);
     return true;

@@ -77,6 +77,7 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   if (!server->local_pool->move(*server, pool::ServerState::kTested))
     return impossible(hub, nullptr, server, "clean-up");
   server->errand = Errand::kCleanUp;
+  server->stream.set_handler(nullptr, nullptr);  // what it says from now on is the clean-up's to read
   resume(hub, *server);
 }
 
@@ -183,6 +184,7 @@ void returned(Hub& hub, Server& server, bool reset_done) {
       return;
     case Verdict::kReset:
       server.errand = Errand::kReset;
+      server.stream.set_handler(nullptr, nullptr);
       resume(hub, server);
       return;
     case Verdict::kClose: close_server(hub, server, reason_of(answer.unfit)); return;
@@ -198,6 +200,7 @@ void feed(Hub& hub, LocalPool& pool) {
       case Step::kCheck: {
         auto& server = static_cast<Server&>(*step.server);
         server.errand = Errand::kCheck;
+        server.stream.set_handler(nullptr, nullptr);
         resume(hub, server);
         break;
       }

@@ -87,7 +87,7 @@ class Hub {
   // -- effects that workers/ implements --
   // This worker's part of the pool; made at the first call.
   virtual LocalPool& pool_of(const std::shared_ptr<pool::SharedPool>& shared) = 0;
-  virtual std::vector<LocalPool*> pools() = 0;        // all of this worker
+  virtual std::vector<LocalPool*> pools() = 0;                // all of this worker
   virtual net::StreamHandler& client_handler() = 0;           // the relay's, for logged-in clients
   virtual net::StreamHandler& server_handler() = 0;           // the relay's, for active and idle servers
   virtual net::StreamHandler& closing_handler() = 0;          // for servers that wait for the end of the stream

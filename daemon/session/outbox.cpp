@@ -72,7 +72,9 @@ void Outbox::send_entry(Entry& entry) {
       vector_.push_back({const_cast<char*>(bytes.data()), bytes.size()});
     }
     ++sends_;
-    if (!end.stream.send(vector_.data(), static_cast<int>(vector_.size()))) break;
+    if (end.stream.send(vector_.data(), static_cast<int>(vector_.size()))) continue;
+    broken_.push_back(&end);
+    break;
   }
   end.outbox_entry = kNoEntry;
   entry.end = nullptr;
@@ -94,7 +96,15 @@ void Outbox::flush_end(End& end) {
   if (end.outbox_entry != kNoEntry) send_entry(entries_[end.outbox_entry]);
 }
 
+End* Outbox::take_broken() {
+  if (broken_.empty()) return nullptr;
+  End* end = broken_.back();
+  broken_.pop_back();
+  return end;
+}
+
 void Outbox::forget(End& end) {
+  std::erase(broken_, &end);
   if (end.outbox_entry == kNoEntry) return;
   entries_[end.outbox_entry].end = nullptr;
   end.outbox_entry = kNoEntry;

@@ -49,8 +49,10 @@ class Outbox {
   // A copy that lives until the flush.
   ByteView scribble(ByteView bytes);
 
-  // Sends everything. A stream that turns out to be broken keeps its error: its next read reports it.
+  // Sends everything. An end whose stream turns out to be broken is kept for take_broken: its next read reports why.
   void flush();
+  // An end that a flush found broken; null: none. To be asked for after the batch, until null.
+  End* take_broken();
   // Sends what is queued for this end only, now (before a close).
   void flush_end(End& end);
   // `end` goes away: what is queued for it is dropped.
@@ -83,6 +85,7 @@ class Outbox {
   std::vector<Entry> entries_;
   std::vector<Piece> pieces_;
   std::vector<iovec> vector_;
+  std::vector<End*> broken_;
   uint64_t sends_ = 0;
   uint64_t flushes_ = 0;
 };

@@ -97,6 +97,11 @@ void Worker::after_batch() {
   ++tally.loops;
   drain_ready();
   outbox.flush();
+  // Nobody else will tell that these are broken: no edge follows a failed send.
+  while (session::End* end = outbox.take_broken()) {
+    if (end->stream.handler()) end->stream.handler()->on_readable(end->stream);
+    loop.do_not_block();
+  }
   bury_dead();
 }
 
