@@ -1,0 +1,29 @@
+// The command line: PgBouncer's flags (compat/config_file.md section 6) and --check-config. Pure: decides, prints
+// nothing.
+#pragma once
+
+#include <string>
+
+namespace pgweir::service {
+
+inline constexpr const char* kVersion = "0.1.0";
+inline constexpr const char* kPeerVersion = "PgBouncer 1.25.2";  // whose interface this is
+
+struct CommandLine {
+  bool daemon = false;
+  bool quiet = false;
+  bool reboot = false;
+  bool check_config = false;
+  int verbose = 0;
+  std::string user;
+  std::string config;
+  // Set: print this and exit with `exit_code` (0: to standard output, else to standard error).
+  std::string message;
+  int exit_code = -1;
+};
+
+CommandLine parse_command_line(int argc, char** argv);
+std::string version_text();
+std::string usage_text(const std::string& program);
+
+}  // namespace pgweir::service

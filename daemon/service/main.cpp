@@ -1,0 +1,5 @@
+#include "service/start.hpp"
+
+int main(int argc, char** argv) {
+  return pgweir::service::run(argc, argv);
+}

@@ -1,0 +1,98 @@
+#include "service/process.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "base/text.hpp"
+
+namespace pgweir::service {
+
+namespace {
+
+std::string limit_text(rlim_t limit) {
+  return limit == RLIM_INFINITY ? "unlimited" : std::to_string(limit);
+}
+
+}  // namespace
+
+Result<void> PidFile::check(const std::string& path, Logger& log) {
+  if (path.empty()) return {};
+  std::ifstream in(path);
+  if (!in) {
+    if (errno == ENOENT) return {};
+    return Error{cat("could not open pidfile '", path, "': ", std::strerror(errno))};
+  }
+  long pid = 0;
+  in >> pid;
+  bool running = pid <= 0 || ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
+  if (running) return Error{cat("pidfile '", path, "' exists, another instance running?")};
+  log.log("stale pidfile, removing");
+  ::unlink(path.c_str());
+  return {};
+}
+
+Result<void> PidFile::write(const std::string& path) {
+  if (path.empty()) return {};
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return Error{cat("could not open pidfile '", path, "': ", std::strerror(errno))};
+  std::string text = cat(getpid(), "\n");
+  bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  ::close(fd);
+  path_ = path;
+  if (!written) return Error{cat("could not write pidfile '", path, "': ", std::strerror(errno))};
+  return {};
+}
+
+void PidFile::remove() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+  path_.clear();
+}
+
+Result<void> become(const std::string& name) {
+  const passwd* account = getpwnam(name.c_str());
+  if (!account) return Error{cat("could not find user '", name, "' to switch to")};
+  if (getuid() == account->pw_uid) return {};
+  bool root = geteuid() == 0;
+  bool done = (!root || initgroups(name.c_str(), account->pw_gid) == 0) && setgid(account->pw_gid) == 0 &&
+              setuid(account->pw_uid) == 0;
+  if (!done) return Error{cat("failed to assume identity of user '", name, "': ", std::strerror(errno))};
+  return {};
+}
+
+Result<void> daemonize() {
+  for (int round = 0; round < 2; ++round) {
+    pid_t child = fork();
+    if (child < 0) return Error{cat("fork failed: ", std::strerror(errno))};
+    if (child > 0) _exit(0);
+    if (round == 0) setsid();
+  }
+  int null = ::open("/dev/null", O_RDWR);
+  if (null < 0) return Error{cat("cannot open /dev/null: ", std::strerror(errno))};
+  for (int fd = 0; fd <= 2; ++fd)
+    dup2(null, fd);
+  if (null > 2) ::close(null);
+  return {};
+}
+
+std::string raise_descriptor_limit(long max_client_conn, long expected) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlimit raised = limit;
+    raised.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  return cat("kernel file descriptor limit: ", limit_text(limit.rlim_cur), " (hard: ", limit_text(limit.rlim_max),
+             "); max_client_conn: ", max_client_conn, ", max expected fd use: ", expected);
+}
+
+}  // namespace pgweir::service

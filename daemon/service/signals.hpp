@@ -1,0 +1,34 @@
+// Signals as events of the Director's loop. They are blocked before any thread is made, so none is lost and none
+// interrupts anything. Meanings: compat/config_file.md section 8.
+#pragma once
+
+#include <memory>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "net/wakeup.hpp"
+#include "workers/director.hpp"
+
+namespace pgweir::service {
+
+void block_signals();
+
+class Signals {
+ public:
+  static Result<std::unique_ptr<Signals>> create(workers::Director& director, Logger& log);
+  ~Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+ private:
+  Signals(workers::Director& director, Logger& log) : director_(director), log_(log) {}
+  void read();
+  void handle(int number);
+
+  workers::Director& director_;
+  Logger& log_;
+  int fd_ = -1;
+  std::unique_ptr<net::Watch> watch_;
+};
+
+}  // namespace pgweir::service
