@@ -69,6 +69,7 @@ void Relay::read_client(Client& client) {
     if (got.status == net::IoStatus::kAgain) return;
     if (got.status != net::IoStatus::kOk) return lost(client, got);
     client.last_request = hub_.now();
+    client.local_pool->counters.received += got.bytes;
     Scan scan;
     if (client.held) {
       client.held->append(at, got.bytes);
@@ -143,6 +144,7 @@ void Relay::read_server(Server& server) {
     if (got.status == net::IoStatus::kAgain) return;
     if (got.status != net::IoStatus::kOk) return lost(server, got);
     server.last_activity = hub_.now();
+    server.local_pool->counters.sent += got.bytes;
     Scan scan;
     if (server.held) {
       server.held->append(at, got.bytes);
