@@ -1,0 +1,525 @@
+// The ledger: every rule by itself, then a random model of PostgreSQL's message loop against it.
+#include "track/reply_queue.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <random>
+#include <string>
+
+#include "track/statements.hpp"
+
+namespace pgweir::track {
+namespace {
+
+using Verdict = Match::Verdict;
+
+struct Dropped {
+  std::string kinds;
+  static void see(void* context, Kind kind, Action, StatementNote*) {
+    static constexpr char kLetters[] = "QPBDECSFcf";
+    static_cast<Dropped*>(context)->kinds.push_back(kLetters[static_cast<int>(kind)]);
+  }
+};
+
+Kind kind_of(char letter) {
+  static const std::string letters = "QPBDECSFcf";
+  return static_cast<Kind>(letters.find(letter));
+}
+
+class Ledger : public ::testing::Test {
+ protected:
+  // Sends these messages; a digit-free string of type letters.
+  void send(const std::string& letters, Action action = Action::kForward) {
+    for (char letter : letters)
+      queue.expect(kind_of(letter), action);
+  }
+  // The server says these; each must be in place. 'Z' is ReadyForQuery I.
+  void says(const std::string& letters, Verdict verdict = Verdict::kForward) {
+    for (char letter : letters) {
+      Match match = queue.match(letter, letter == 'Z' ? ByteView("I") : ByteView(), Dropped::see, &dropped);
+      EXPECT_EQ(match.verdict, verdict) << "message " << letter << " of " << letters;
+    }
+  }
+  void refuses(char letter) {
+    EXPECT_EQ(queue.match(letter, letter == 'Z' ? ByteView("I") : ByteView()).verdict, Verdict::kMismatch) << letter;
+  }
+  ReplyQueue queue;
+  Dropped dropped;
+};
+
+TEST_F(Ledger, NothingIsOwedAtFirst) {
+  EXPECT_TRUE(queue.all_answered());
+  refuses('Z');
+  refuses('C');
+  refuses('D');
+}
+
+TEST_F(Ledger, SimpleQuery) {
+  send("Q");
+  EXPECT_FALSE(queue.all_answered());
+  says("TDDCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, SimpleQueryOfManyStatements) {
+  send("Q");
+  says("TDCTDCIZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, SimpleQueryWithError) {
+  send("Q");
+  says("TDEZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, SimpleQueryTakesNoExtendedAnswers) {
+  send("Q");
+  refuses('1');
+  refuses('2');
+  refuses('t');
+  refuses('s');
+}
+
+TEST_F(Ledger, PipelinedSimpleQueries) {
+  send("QQQ");
+  says("CZCZCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, ExtendedBatch) {
+  send("PBDES");
+  says("12TDDCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, DescribeOfAStatementHasTwoAnswers) {
+  send("PDS");
+  says("1tTZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, DescribeOfWhatReturnsNothing) {
+  send("PDS");
+  says("1tnZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, SuspendedPortal) {
+  send("BES");
+  says("2DDsZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, EmptyQueryInExtended) {
+  send("PBES");
+  says("12IZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AnswersOutOfOrderAreRefused) {
+  send("PBES");
+  refuses('2');
+  says("1");
+  refuses('C');
+  refuses('1');
+  says("2");
+  refuses('Z');
+}
+
+TEST_F(Ledger, ABatchWithoutSyncIsNotAnswered) {
+  send("PBE");
+  says("12C");
+  EXPECT_TRUE(queue.empty());
+  EXPECT_FALSE(queue.all_answered());
+  EXPECT_TRUE(queue.in_extended_batch());
+  send("S");
+  says("Z");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AnErrorSwallowsTheBatch) {
+  send("PBDES");
+  says("1EZ");
+  EXPECT_EQ(dropped.kinds, "BDE");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AnErrorSwallowsUpToTheFirstSyncOnly) {
+  send("PBESPBES");
+  says("EZ12CZ");
+  EXPECT_EQ(dropped.kinds, "PBE");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AnErrorSwallowsQueriesAndFunctionCallsToo) {
+  send("PBEQFS");
+  says("1EZ");
+  EXPECT_EQ(dropped.kinds, "BEQF");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AfterAnErrorWithoutSyncEverythingIsSwallowedUntilOneComes) {
+  send("PBE");
+  says("E");
+  EXPECT_FALSE(queue.all_answered());
+  EXPECT_EQ(queue.expect(Kind::kParse, Action::kForward), Expected::kSwallowed);
+  EXPECT_EQ(queue.expect(Kind::kQuery, Action::kForward), Expected::kSwallowed);
+  EXPECT_EQ(queue.expect(Kind::kParse, Action::kLocal), Expected::kSwallowed);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(queue.expect(Kind::kSync, Action::kForward), Expected::kOwed);
+  says("Z");
+  EXPECT_TRUE(queue.all_answered());
+  send("Q");
+  says("CZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AnErrorAtSyncItself) {
+  send("BES");
+  says("2CEZ");  // a deferred constraint
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, FunctionCall) {
+  send("F");
+  says("VZ");
+  send("F");
+  says("EZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, NoticesComeAtAnyTime) {
+  says("NSA");
+  send("PBES");
+  says("N1S2ANCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, HiddenAnswersAreHidden) {
+  send("Q", Action::kHide);
+  send("Q");
+  says("CZ", Verdict::kHide);
+  says("CZ");
+}
+
+TEST_F(Ledger, NoticesOfAHiddenQueryAreHidden) {
+  send("Q", Action::kHide);
+  says("SNCZ", Verdict::kHide);
+}
+
+TEST_F(Ledger, LocalAnswersWaitForTheirTurn) {
+  queue.expect(Kind::kBind, Action::kForward);
+  queue.expect(Kind::kParse, Action::kLocal);
+  queue.expect(Kind::kExecute, Action::kForward);
+  Kind kind{};
+  NotePtr note;
+  EXPECT_FALSE(queue.take_local(&kind, &note));
+  says("2");
+  EXPECT_TRUE(queue.take_local(&kind, &note));
+  EXPECT_EQ(kind, Kind::kParse);
+  EXPECT_FALSE(queue.take_local(&kind, &note));
+  says("C");
+}
+
+TEST_F(Ledger, ALocalAnswerWithNothingInFlightIsDueAtOnce) {
+  queue.expect(Kind::kClose, Action::kLocal);
+  Kind kind{};
+  NotePtr note;
+  EXPECT_TRUE(queue.take_local(&kind, &note));
+  EXPECT_EQ(kind, Kind::kClose);
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AnErrorSwallowsLocalAnswers) {
+  queue.expect(Kind::kBind, Action::kForward);
+  queue.expect(Kind::kParse, Action::kLocal);
+  queue.expect(Kind::kSync, Action::kForward);
+  says("EZ");
+  EXPECT_EQ(dropped.kinds, "BP");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, AServerCannotAnswerForALocalEntry) {
+  queue.expect(Kind::kParse, Action::kLocal);
+  queue.expect(Kind::kSync, Action::kForward);
+  refuses('1');
+}
+
+TEST_F(Ledger, NotesComeBackWithTheirAnswer) {
+  StatementRegistry registry;
+  auto note = std::make_unique<StatementNote>();
+  note->statement = registry.find_or_make(ByteView("SELECT 1\0\0\0", 11));
+  note->client_name = "s1";
+  queue.expect(Kind::kParse, Action::kForward, std::move(note));
+  Match match = queue.match('1', {});
+  ASSERT_TRUE(match.note);
+  EXPECT_EQ(match.note->client_name, "s1");
+  EXPECT_TRUE(match.completed);
+}
+
+TEST_F(Ledger, CopyOutSimple) {
+  send("Q");
+  says("HdddcCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, CopyInSimple) {
+  send("Q");
+  says("G");
+  EXPECT_TRUE(queue.in_copy_in());
+  EXPECT_FALSE(queue.all_answered());
+  send("c");
+  says("CZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, CopyInExtendedWithTheSyncSentAhead) {
+  send("PBES");  // libpq's PQexecParams
+  says("12G");
+  send("c");
+  send("S");
+  says("CZ");
+  EXPECT_TRUE(queue.all_answered());
+  refuses('Z');
+}
+
+TEST_F(Ledger, CopyInExtendedAllPipelined) {
+  send("PBEScS");
+  says("12GCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, CopyFailInExtended) {
+  send("PBES");
+  says("12G");
+  send("f");
+  send("S");
+  says("EZ");
+  EXPECT_TRUE(queue.all_answered());
+  EXPECT_FALSE(queue.ambiguous());
+}
+
+TEST_F(Ledger, CopyFailInSimple) {
+  send("Q");
+  says("G");
+  send("f");
+  says("EZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, TheServerFailsACopyAndLateMessagesAreIgnored) {
+  send("Q");
+  says("G");
+  says("EZ");
+  EXPECT_TRUE(queue.all_answered());
+  EXPECT_EQ(queue.expect(Kind::kCopyDone, Action::kForward), Expected::kSwallowed);
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, TheServerFailsAnExtendedCopy) {
+  send("PBES");
+  says("12GE");
+  EXPECT_TRUE(queue.in_extended_batch());
+  send("c");
+  send("S");
+  says("Z");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, ASyncDuringACopyThatFailsIsAmbiguous) {
+  send("PBE");
+  says("12G");
+  send("S");  // ignored if the copy still ran, answered if it had failed
+  says("E");
+  EXPECT_TRUE(queue.ambiguous());
+  send("S");
+  says("Z");
+  EXPECT_EQ(queue.match('Z', ByteView("I")).verdict, Verdict::kHide);  // tolerated
+}
+
+TEST_F(Ledger, TwoCopiesInOneQuery) {
+  send("Q");
+  says("G");
+  send("c");
+  says("CG");
+  send("c");
+  says("CZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, StrayCopyMessagesInABatchAreIgnored) {
+  send("PcBES");
+  says("12CZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, RowsGoTheirFastWay) {
+  bool hidden = true;
+  EXPECT_FALSE(queue.takes_row(&hidden));
+  send("Q");
+  EXPECT_TRUE(queue.takes_row(&hidden));
+  EXPECT_FALSE(hidden);
+  says("CZ");
+  send("P");
+  EXPECT_FALSE(queue.takes_row(&hidden));
+}
+
+TEST_F(Ledger, GrowsAndKeepsTheOrder) {
+  for (int round = 0; round < 3; ++round) {
+    for (int at = 0; at < 1000; ++at)
+      send("BES");
+    for (int at = 0; at < 1000; ++at)
+      says("2CZ");
+    EXPECT_TRUE(queue.all_answered());
+  }
+}
+
+TEST_F(Ledger, ClearForgetsEverything) {
+  send("PBE");
+  queue.clear(Dropped::see, &dropped);
+  EXPECT_EQ(dropped.kinds, "PBE");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, TheStatusOfReadyForQueryIsReported) {
+  send("Q");
+  EXPECT_EQ(queue.match('Z', ByteView("T")).status, 'T');
+}
+
+TEST_F(Ledger, UnknownMessagesAreRefused) {
+  send("Q");
+  for (char letter : std::string("RKvXQx\xff"))
+    refuses(letter);
+}
+
+// PostgreSQL's main loop, as far as its answers go: postgres.c, PostgresMain and its callees.
+class Model {
+ public:
+  explicit Model(std::mt19937& random) : random_(random) {}
+
+  // The answers to one message. `fails`: this message ends in an error.
+  std::string take(char type, bool fails) {
+    if (copying_) return in_copy(type, fails);
+    if (skipping_ && type != 'S') return "";
+    switch (type) {
+      case 'Q': return copies_simple(fails);
+      case 'F': return fails ? "EZ" : "VZ";
+      case 'S': skipping_ = false; return fails ? "EZ" : "Z";
+      case 'c':
+      case 'f': return "";
+      default: break;
+    }
+    if (fails) {
+      skipping_ = true;
+      return "E";
+    }
+    switch (type) {
+      case 'P': return "1";
+      case 'B': return "2";
+      case 'C': return "3";
+      case 'D': return pick(2) ? "tT" : "n";
+      case 'E':
+        if (pick(8) == 0) {
+          copying_ = true;
+          simple_ = false;
+          return "G";
+        }
+        return pick(2) ? "DDC" : pick(2) ? "I" : "Ds";
+      default: return "";
+    }
+  }
+
+ private:
+  int pick(int most) { return static_cast<int>(random_() % static_cast<unsigned>(most)); }
+  std::string copies_simple(bool fails) {
+    if (fails) return "EZ";
+    if (pick(8) == 0) {
+      copying_ = simple_ = true;
+      return "G";
+    }
+    return pick(2) ? "TDCZ" : "CCZ";
+  }
+  std::string in_copy(char type, bool fails) {
+    if (type == 'S') return "";  // ignored
+    copying_ = false;
+    bool good = type == 'c' && !fails;
+    if (good) return simple_ ? "CZ" : "C";
+    skipping_ = !simple_;
+    return simple_ ? "EZ" : "E";
+  }
+
+  std::mt19937& random_;
+  bool skipping_ = false;
+  bool copying_ = false;
+  bool simple_ = false;
+};
+
+TEST(LedgerModel, MatchesARandomServer) {
+  std::mt19937 random(20261124);
+  for (int round = 0; round < 3000; ++round) {
+    ReplyQueue queue;
+    Model model(random);
+    std::deque<char> in_flight;
+    std::string history;
+    bool copying = false;
+    auto deliver = [&] {  // the server takes the next message, its answers come back
+      char type = in_flight.front();
+      in_flight.pop_front();
+      std::string answers = model.take(type, random() % 6 == 0);
+      history += std::string(" ") + type + "->" + answers;
+      for (char answer : answers) {
+        Match match = queue.match(answer, answer == 'Z' ? ByteView("I") : ByteView());
+        ASSERT_NE(match.verdict, Verdict::kMismatch) << answer << " in" << history;
+        if (answer == 'G') copying = true;
+        if (answer == 'C' || answer == 'E' || answer == 'Z') copying = false;
+      }
+    };
+    auto send = [&](char type) {
+      queue.expect(kind_of(type), Action::kForward);
+      in_flight.push_back(type);
+    };
+    for (int step = 0; step < 60; ++step) {
+      if (copying) {
+        // A client that knows it is in COPY: ends it, as clients do. What was pipelined goes first.
+        while (!in_flight.empty())
+          deliver();
+        if (!copying) continue;
+        send(random() % 4 ? 'c' : 'f');
+        deliver();
+        send('S');
+        continue;
+      }
+      if (!in_flight.empty() && random() % 2) {
+        // Nothing but Sync may be in flight behind a message that may begin a COPY, or the model's client is broken.
+        deliver();
+        continue;
+      }
+      bool may_copy = false;
+      for (char type : in_flight)
+        may_copy = may_copy || type == 'E' || type == 'Q';
+      if (may_copy) {
+        if (in_flight.back() != 'S') send('S');
+        deliver();
+        continue;
+      }
+      send("QPBDECSF"[random() % 8]);
+    }
+    while (!in_flight.empty() || copying) {
+      while (!in_flight.empty())
+        deliver();
+      if (copying) {
+        send('c');
+        deliver();
+      }
+    }
+    send('S');
+    deliver();
+    if (copying) continue;
+    ASSERT_TRUE(queue.all_answered()) << history;
+  }
+}
+
+}  // namespace
+}  // namespace pgweir::track
