@@ -32,7 +32,7 @@ Counters rate(const Counters& before, const Counters& after, Micros elapsed) {
       &Counters::server_parses,      &Counters::binds, &Counters::client_logins,
   };
   Counters out;
-  if (elapsed <= 0) return out;
+  elapsed = std::max(elapsed, kSecond);
   for (auto member : kPerSecond)
     out.*member = per_second(before.*member, after.*member, elapsed);
   out.xact_time = mean(grown(before.xact_time, after.xact_time), grown(before.xacts, after.xacts));
@@ -50,12 +50,10 @@ Counters sum_of(const Totals& totals) {
 }
 
 void Averages::sample(Micros now, const Totals& totals, Micros period) {
-  if (started_ && now - newer_.at < period) return;
+  if (now - newer_.at < period) return;
   Sample fresh{now, totals};
   fresh.totals[kConsoleDatabase] += console;
-  older_ = started_ ? std::move(newer_) : fresh;
-  newer_ = std::move(fresh);
-  started_ = true;
+  older_ = std::exchange(newer_, std::move(fresh));
 }
 
 Counters Averages::average(const std::string& database, const Counters& current, Micros now) const {
@@ -63,7 +61,6 @@ Counters Averages::average(const std::string& database, const Counters& current,
 }
 
 Counters Averages::average(const Totals& current, Micros now) const {
-  if (!started_) return {};
   Counters before;
   for (const auto& [database, counters] : current) {
     auto found = older_.totals.find(database);

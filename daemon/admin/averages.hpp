@@ -17,10 +17,13 @@ using Totals = std::map<std::string, session::Counters>;  // by database entry
 
 class Averages {
  public:
+  explicit Averages(Micros started = monotonic_now()) { older_.at = newer_.at = started; }
+
   // Called about once a second with the sums of now. `period`: stats_period; a change holds from the next sample on.
   void sample(Micros now, const Totals& totals, Micros period);
 
-  // Per second since the older sample; the three times are means per transaction, query and server assignment.
+  // Per second since the older sample (since the start while there is none); the three times are means per transaction,
+  // query and server assignment.
   session::Counters average(const std::string& database, const session::Counters& current, Micros now) const;
   // The same of all databases in `current` together (SHOW TOTALS).
   session::Counters average(const Totals& current, Micros now) const;
@@ -35,12 +38,12 @@ class Averages {
   };
   Sample older_;
   Sample newer_;
-  bool started_ = false;
 };
 
 session::Counters sum_of(const Totals& totals);
 
-// The change from `before` to `after` over `elapsed`, as average() gives it. A counter that went back counts as 0.
+// The change from `before` to `after` over `elapsed`, as average() gives it. A counter that went back counts as 0, and
+// less than a second as a second: nobody is helped by the rate of a few milliseconds.
 session::Counters rate(const session::Counters& before, const session::Counters& after, Micros elapsed);
 
 }  // namespace pgweir::admin

@@ -103,8 +103,10 @@ Rows present_fds(Rows merged, const Context& context) {
   Rows rows;
   for (const RowCells& listener : context.listeners ? context.listeners() : Rows()) {
     if (listener.size() < 3) continue;
-    rows.push_back({listener[0], "pooler", Cell(), Cell(), listener[1], listener[2], "0", "0", Cell(), Cell(), Cell(),
-                    Cell(), Cell(), Cell(), Cell()});
+    const bool is_unix = listener[1] == "unix";
+    const Cell port = is_unix ? int4(context.snapshot->global.listen_port) : listener[2];
+    rows.push_back({listener[0], "pooler", Cell(), Cell(), listener[1], port, "0", "0", Cell(), Cell(), Cell(), Cell(),
+                    Cell(), Cell(), Cell()});
   }
   Rows connections = without_sort_cells(std::move(merged));
   rows.insert(rows.end(), connections.begin(), connections.end());

@@ -116,35 +116,36 @@ TEST(Averages, PerSecondAndMeans) {
   EXPECT_EQ(0u, average.wait_time) << "nobody was assigned a server";
   EXPECT_EQ(2'500'000'000u, average.received);
   EXPECT_EQ(0u, average.binds);
-  EXPECT_EQ(0u, rate(before, after, 0).xacts);
+  EXPECT_EQ(20u, rate(before, after, 0).xacts) << "less than a second counts as one";
 }
 
 TEST(Averages, OlderSampleIsOneToTwoPeriodsOld) {
-  Averages averages;
+  Averages averages(0);
   Totals totals;
   for (int second = 0; second <= 25; ++second) {
     totals["db"].queries = static_cast<uint64_t>(second) * 100;
-    averages.sample((second + 1) * kSecond, totals, 10 * kSecond);
+    averages.sample(second * kSecond, totals, 10 * kSecond);
   }
-  // Samples were kept at 1, 11 and 21 s.
+  // Samples were kept at 0, 10 and 20 s.
   totals["db"].queries += 10'000;
-  EXPECT_EQ((2500u - 1000u + 10'000u) / 15u, averages.average("db", totals["db"], 26 * kSecond).queries);
-  EXPECT_EQ(0u, averages.average("other", {}, 26 * kSecond).queries);
+  EXPECT_EQ((2500u - 1000u + 10'000u) / 15u, averages.average("db", totals["db"], 25 * kSecond).queries);
+  EXPECT_EQ(0u, averages.average("other", {}, 25 * kSecond).queries);
   totals["new"].queries = 150;  // came after the older sample
-  EXPECT_EQ(10u, averages.average("new", totals["new"], 26 * kSecond).queries);
-  EXPECT_EQ((2500u - 1000u + 10'000u + 150u) / 15u, averages.average(totals, 26 * kSecond).queries);
+  EXPECT_EQ(10u, averages.average("new", totals["new"], 25 * kSecond).queries);
+  EXPECT_EQ((2500u - 1000u + 10'000u + 150u) / 15u, averages.average(totals, 25 * kSecond).queries);
 }
 
-TEST(Averages, NothingBeforeTheFirstSample) {
+TEST(Averages, SinceTheStartBeforeTheFirstSample) {
   session::Counters counters;
-  counters.queries = 5;
-  EXPECT_EQ(0u, Averages().average("db", counters, kSecond).queries);
+  counters.queries = 50;
+  EXPECT_EQ(5u, Averages(10 * kSecond).average("db", counters, 20 * kSecond).queries);
 }
 
 TEST(Averages, ConsoleIsSampled) {
-  Averages averages;
+  Averages averages(0);
   averages.console.queries = 10;
   averages.sample(kSecond, {}, kSecond);
+  averages.sample(2 * kSecond, {}, kSecond);
   averages.console.queries = 30;
   EXPECT_EQ(10u, averages.average(kConsoleDatabase, averages.console, 3 * kSecond).queries);
 }

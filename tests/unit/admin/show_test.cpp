@@ -213,7 +213,7 @@ TEST_F(Show, Stats) {
   collect_part(*hub, *sample, sample->parts[0]);
   Totals totals = totals_of(*sample);
   EXPECT_EQ(15u, totals["db"].queries);
-  hub->averages.sample(monotonic_now() - 10 * kSecond, {}, kSecond);
+  hub->averages = Averages(monotonic_now() - 10 * kSecond);
   EXPECT_EQ("15", hub->cell("STATS", "db", "total_query_count"));
   EXPECT_EQ("1000", hub->cell("STATS", "db", "total_received"));
   EXPECT_EQ("2", hub->cell("STATS", "db", "total_client_login_count"));
