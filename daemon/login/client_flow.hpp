@@ -16,7 +16,7 @@
 namespace pgweir::login {
 
 // Bounds before the client has proved anything, in bytes of one message.
-inline constexpr uint32_t kMostPacket = 10'000;           // PostgreSQL's MAX_STARTUP_PACKET_LENGTH
+inline constexpr uint32_t kMostPacket = 65'535;           // as PgBouncer: its first two length bytes must be 0
 inline constexpr uint32_t kMostPasswordMessage = 65'535;  // PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH
 
 class ClientLogin {

@@ -19,6 +19,8 @@ class Errands : public testing::Test {
     scripted = std::make_unique<ScriptedServer>([this, script](Wire& wire) {
       const std::string first = wire.receive_untyped();
       if (first.size() == 16) {
+        while (hold_cancels)
+          usleep(1000);
         ++cancels;
         return;
       }
@@ -55,10 +57,14 @@ class Errands : public testing::Test {
     return out;
   }
 
-  ~Errands() override { go = true; }
+  ~Errands() override {
+    hold_cancels = false;
+    go = true;
+  }
 
   std::atomic<int> cancels{0};
   std::atomic<bool> go{false};
+  std::atomic<bool> hold_cancels{false};
   std::unique_ptr<ScriptedServer> scripted;
   std::unique_ptr<TestHub> hub;
   std::shared_ptr<pool::SharedPool> shared;
@@ -216,12 +222,14 @@ TEST_F(Errands, AResetThatFailsIsFineALostServerIsNot) {
 
 TEST_F(Errands, ACancelHoldsItsServerUntilItHasBeenDelivered) {
   begin([&](Wire& wire) { wire.receive(1); });
+  hold_cancels = true;
   net::Spawned flow;
   flow.start(hub->loop, forward_cancel(*hub, only()));
   EXPECT_EQ(1u, only().cancels);
   ASSERT_TRUE(pool->move(only(), pool::ServerState::kActive));
   session::returned(*hub, only(), true);
   EXPECT_EQ(pool::ServerState::kBeingCanceled, only().state());
+  hold_cancels = false;
   EXPECT_TRUE(hub->run_until([&] { return only().state() == pool::ServerState::kIdle; }));
   EXPECT_EQ(0u, only().cancels);
   EXPECT_EQ(1, cancels.load());
