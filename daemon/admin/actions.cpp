@@ -69,10 +69,10 @@ bool refused(const Call& call, const Result<DatabasePtr>& entry) {
 }
 
 void set_disabled(const Call& call, std::string_view verb, bool disabled) {
-  log_issued(call);
   if (call.job->command.argument.empty()) return refuse(call, "a database is required");
   Result<DatabasePtr> entry = entry_of(call, verb);
   if (refused(call, entry)) return;
+  log_issued(call);
   call.context.operations.disable(*entry, disabled);
   accept(call);
 }

@@ -71,6 +71,7 @@ TEST_F(Actions, NamesOfDatabases) {
   }
   EXPECT_EQ("a database is required", answer("DISABLE"));
   EXPECT_EQ("a database is required", answer("ENABLE"));
+  EXPECT_FALSE(hub->logged("command issued")) << "only what is accepted is logged";
 }
 
 TEST_F(Actions, AutomaticDatabases) {
