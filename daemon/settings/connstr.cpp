@@ -1,10 +1,11 @@
 #include "settings/connstr.hpp"
 
-#include <cstdlib>
+#include <algorithm>
 #include <functional>
 #include <map>
 
 #include "base/text.hpp"
+#include "settings/check.hpp"
 #include "settings/table.hpp"
 
 namespace pgweir::settings {
@@ -44,12 +45,13 @@ auto text(std::optional<std::string> T::*member) {
   };
 }
 
-// Numbers of entries: junk is an error here (PgBouncer reads it as 0).
+// Numbers of entries: a negative one means "inherit", junk is an error (PgBouncer reads it as 0).
 template <class T>
 auto number(std::optional<int> T::*member) {
   return [member](T& entry, const std::string& value) -> Result<void> {
     auto parsed = parse_int(value);
-    if (!parsed || *parsed < -1 || *parsed > INT32_MAX) return Error{"must be a number"};
+    if (!parsed || *parsed > INT32_MAX) return Error{cat("must be a whole number up to ", INT32_MAX)};
+    entry.*member = std::nullopt;
     if (*parsed >= 0) entry.*member = static_cast<int>(*parsed);
     return {};
   };
@@ -58,6 +60,9 @@ auto number(std::optional<int> T::*member) {
 template <class T>
 auto time(std::optional<Micros> T::*member) {
   return [member](T& entry, const std::string& value) -> Result<void> {
+    auto negative = parse_int(value);
+    entry.*member = std::nullopt;
+    if (negative && *negative < 0) return {};
     auto parsed = parse_time(value);
     if (!parsed) return parsed.error();
     entry.*member = *parsed;
@@ -104,6 +109,10 @@ const Setters<Database>& database_setters() {
          d.host_text = v;
          d.hosts = split_hosts(v);
          if (d.hosts.empty()) return Error{"names no host"};
+         for (const std::string& host : d.hosts) {
+           Result<void> fine = check_host(host);
+           if (!fine) return fine;
+         }
          return {};
        }},
       {"port", port(&Database::port)},
@@ -171,7 +180,7 @@ const Setters<Peer>& peer_setters() {
       {"host",
        [](Peer& p, const std::string& v) -> Result<void> {
          p.host = v;
-         return {};
+         return check_host(v);
        }},
       {"port", port(&Peer::port)},
       {"pool_size", number(&Peer::pool_size)},
@@ -180,59 +189,89 @@ const Setters<Peer>& peer_setters() {
 }
 
 template <class T>
-Result<void> apply(T& entry, const std::string& line, const Setters<T>& setters) {
+Result<void> apply(T& entry, Scope scope, const std::string& line, const Setters<T>& setters) {
   auto pairs = parse_pairs(line);
   if (!pairs) return pairs.error();
   for (const auto& [key, value] : *pairs) {
     auto setter = setters.find(key);
-    if (setter == setters.end()) return Error{cat("unrecognized connection parameter: ", key)};
+    if (setter == setters.end()) {
+      std::string near = nearest_key(scope, key);
+      return Error{cat("unrecognized connection parameter: ", key, near.empty() ? "" : ", did you mean ", near,
+                       near.empty() ? "" : "?")};
+    }
     Result<void> done = setter->second(entry, value);
-    if (!done) return Error{cat("invalid value for ", key, ": ", done.error().message)};
+    if (!done) return Error{cat(key, " ", done.error().message)};
   }
   return {};
 }
 
+// Reads one line of pairs. Its texts never reach a message: they may be parts of a password.
+class PairReader {
+ public:
+  explicit PairReader(const std::string& line) : line_(line) {}
+
+  Result<ConnectPairs> read() {
+    ConnectPairs pairs;
+    for (skip(); at_ < line_.size(); skip()) {
+      size_t start = at_;
+      while (at_ < line_.size() && line_[at_] != '=' && !blank(line_[at_]))
+        ++at_;
+      std::string key = line_.substr(start, at_ - start);
+      skip();
+      if (at_ == line_.size() || line_[at_] != '=' || key.empty()) {
+        return Error{cat("expected key=value at column ", start + 1, " of the value")};
+      }
+      ++at_;
+      skip();
+      auto value = read_value(key);
+      if (!value) return value.error();
+      pairs.emplace_back(std::move(key), value.take());
+    }
+    return pairs;
+  }
+
+ private:
+  void skip() {
+    while (at_ < line_.size() && blank(line_[at_]))
+      ++at_;
+  }
+
+  Result<std::string> read_value(const std::string& key) {
+    if (at_ < line_.size() && line_[at_] == '\'') {
+      auto quoted = quoted_value(line_, at_);
+      if (!quoted) return Error{cat(quoted.error().message, ": ", key)};
+      if (quoted->empty()) return Error{cat("empty value for ", key)};
+      if (at_ < line_.size() && !blank(line_[at_])) return Error{cat("a blank must follow the quoted value of ", key)};
+      return quoted;
+    }
+    size_t start = at_;
+    while (at_ < line_.size() && !blank(line_[at_]))
+      ++at_;
+    std::string value = line_.substr(start, at_ - start);
+    // "host= port=5" is a forgotten value: nobody means the host "port=5" (PgBouncer does).
+    bool forgot = start > 0 && blank(line_[start - 1]) && known_key(value.substr(0, value.find('=')));
+    if (value.empty() || (forgot && value.find('=') != std::string::npos)) return Error{cat("empty value for ", key)};
+    return value;
+  }
+
+  static bool known_key(const std::string& name) {
+    return std::any_of(entry_rows().begin(), entry_rows().end(), [&](const EntryRow& row) { return row.name == name; });
+  }
+
+  const std::string& line_;
+  size_t at_ = 0;
+};
+
 }  // namespace
 
 Result<ConnectPairs> parse_pairs(const std::string& line) {
-  ConnectPairs pairs;
-  size_t at = 0;
-  auto skip = [&] {
-    while (at < line.size() && blank(line[at]))
-      ++at;
-  };
-  for (;;) {
-    skip();
-    if (at == line.size()) return pairs;
-    size_t start = at;
-    while (at < line.size() && line[at] != '=' && !blank(line[at]))
-      ++at;
-    std::string key = line.substr(start, at - start);
-    skip();
-    if (at == line.size() || line[at] != '=' || key.empty()) return Error{cat("expected key=value at \"", key, "\"")};
-    ++at;
-    skip();
-    std::string value;
-    if (at < line.size() && line[at] == '\'') {
-      auto quoted = quoted_value(line, at);
-      if (!quoted) return quoted.error();
-      value = quoted.take();
-    } else {
-      start = at;
-      while (at < line.size() && !blank(line[at]))
-        ++at;
-      value = line.substr(start, at - start);
-    }
-    if (value.empty()) return Error{cat("empty value for ", key)};
-    pairs.emplace_back(std::move(key), std::move(value));
-  }
+  return PairReader(line).read();
 }
 
 Result<Database> parse_database(const std::string& name, const std::string& line) {
   Database entry;
   entry.name = name;
-  entry.line = line;
-  Result<void> applied = apply(entry, line, database_setters());
+  Result<void> applied = apply(entry, Scope::kDatabase, line, database_setters());
   if (!applied) return applied.error();
   if (entry.dbname.empty() && name != "*") entry.dbname = name;
   return entry;
@@ -241,7 +280,7 @@ Result<Database> parse_database(const std::string& name, const std::string& line
 Result<User> parse_user(const std::string& name, const std::string& line) {
   User entry;
   entry.name = name;
-  Result<void> applied = apply(entry, line, user_setters());
+  Result<void> applied = apply(entry, Scope::kUser, line, user_setters());
   if (!applied) return applied.error();
   return entry;
 }
@@ -249,9 +288,10 @@ Result<User> parse_user(const std::string& name, const std::string& line) {
 Result<Peer> parse_peer(const std::string& id, const std::string& line) {
   Peer entry;
   auto number = parse_int(id);
-  if (!number || *number < 1 || *number > 65535) return Error{"a peer's id must be between 1 and 65535"};
+  const bool decimal = std::all_of(id.begin(), id.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (!number || !decimal || *number < 1 || *number > 65535) return Error{"a peer's id must be between 1 and 65535"};
   entry.id = static_cast<int>(*number);
-  Result<void> applied = apply(entry, line, peer_setters());
+  Result<void> applied = apply(entry, Scope::kPeer, line, peer_setters());
   if (!applied) return applied.error();
   if (entry.host.empty()) return Error{"a peer needs a host"};
   return entry;

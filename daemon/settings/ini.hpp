@@ -26,9 +26,11 @@ struct IniItem {
 struct Ini {
   std::vector<IniItem> items;
   std::vector<Problem> errors;
+  bool unreadable = false;  // the file itself could not be read: nothing else is worth telling
 };
 
 Ini read_ini(const std::string& path);
+// `name` stands for the file in items and errors.
 Ini parse_ini(const std::string& text, const std::string& name);
 
 }  // namespace pgweir::settings

@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
+#include "settings/check.hpp"
 #include "settings/connstr.hpp"
 #include "settings/table.hpp"
 
@@ -14,9 +16,7 @@ namespace pgweir::settings {
 
 namespace {
 
-bool reserved(const std::string& name) {
-  return name == "pgweir" || name == "pgbouncer";
-}
+constexpr size_t kMaxDatabaseName = 63;  // bytes
 
 class Loader {
  public:
@@ -27,32 +27,39 @@ class Loader {
   void run(Ini ini, const std::string& path) {
     path_ = path;
     result_.errors = std::move(ini.errors);
-    for (const IniItem& item : ini.items)
+    if (ini.unreadable) return;
+    for (IniItem& item : ini.items) {
       take(item);
-    if (!main_seen_) error({}, "load_init_file: main section missing from config file");
+      wipe(item.value);
+    }
+    if (!main_seen_) error(path_, 0, "load_init_file: main section missing from config file");
     if (snapshot_->global.conffile.empty()) snapshot_->global.conffile = path;
-    load_auth_files();
+    load_auth_files(*snapshot_, previous_, result_);
     cross_check();
     if (result_.errors.empty()) result_.snapshot = snapshot_;
   }
 
  private:
-  void error(const IniItem& at, std::string text) {
-    result_.errors.push_back({at.file.empty() ? path_ : at.file, at.line, std::move(text)});
+  void error(const std::string& file, int line, std::string text) {
+    result_.errors.push_back({file, line, std::move(text)});
   }
-  void warning(const std::string& file, int line, std::string text) {
-    result_.warnings.push_back({file, line, std::move(text)});
+  void error(const IniItem& at, std::string text) { error(at.file, at.line, std::move(text)); }
+
+  // `shown` is the value as it may be told.
+  void bad_value(const IniItem& item, const std::string& shown, const std::string& why) {
+    error(item, cat("invalid value \"", shown, "\" for parameter ", item.name, " in configuration (", item.file, ":",
+                    item.line, "): ", why));
   }
-  void bad_value(const IniItem& item, const std::string& why) {
-    error(item, cat("invalid value \"", item.value, "\" for parameter ", item.name, " in configuration (", item.file,
-                    ":", item.line, "): ", why));
+  // A connect string may hold a password, also where it cannot be parsed: then nothing of it is told.
+  void bad_entry(const IniItem& item, const std::string& why) {
+    bad_value(item, item.value.find("password") == std::string::npos ? item.value : "...", why);
   }
 
   void take(const IniItem& item) {
-    bool main = item.section == "pgweir" || item.section == "pgbouncer";
+    const bool main = item.section == "pgweir" || item.section == "pgbouncer";
     if (item.name.empty()) {
-      if (main) return begin_main();
-      if (item.section != "databases" && item.section != "users" && item.section != "peers") {
+      main_seen_ = main_seen_ || main;
+      if (!main && item.section != "databases" && item.section != "users" && item.section != "peers") {
         error(item, cat("invalid section \"", item.section, "\" in configuration (", item.file, ":", item.line, ")"));
       }
       return;
@@ -63,60 +70,29 @@ class Loader {
     if (item.section == "peers") return peer(item);
   }
 
-  // Every header of the main section begins with the defaults again, for the settings that have one.
-  void begin_main() {
-    main_seen_ = true;
-    for (const Row& row : global_rows()) {
-      if (row.preset) (void)assign(snapshot_->global, row, *row.preset).ok();
-    }
-  }
-
   void global(const IniItem& item) {
     const Row* row = find_row(item.name);
     if (!row) {
-      std::string near = nearest(item.name);
-      return error(item, cat("unknown parameter: pgbouncer/", item.name, near.empty() ? "" : ", did you mean ", near));
+      std::string near = nearest_setting(item.name);
+      return error(item, cat("unknown parameter: pgbouncer/", item.name,
+                             near.empty() ? std::string() : cat(", did you mean ", near, "?")));
     }
+    places_[row->name] = {item.file, item.line};
     Result<void> done = assign(snapshot_->global, *row, item.value);
-    if (!done) bad_value(item, done.error().message);
-  }
-
-  static size_t distance(const std::string& a, const std::string& b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t at = 0; at <= b.size(); ++at)
-      row[at] = at;
-    for (size_t i = 1; i <= a.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i;
-      for (size_t j = 1; j <= b.size(); ++j) {
-        size_t above = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-        diagonal = above;
-      }
-    }
-    return row[b.size()];
-  }
-
-  static std::string nearest(const std::string& name) {
-    std::string best;
-    size_t least = 4;
-    for (const Row& row : global_rows()) {
-      size_t d = distance(name, row.name);
-      if (d < least) {
-        least = d;
-        best = row.name;
-      }
-    }
-    return best;
+    if (!done) bad_value(item, item.value, done.error().message);
   }
 
   void database(const IniItem& item) {
-    if (reserved(item.name)) return error(item, cat("database name \"", item.name, "\" is reserved for the console"));
-    if (item.name.size() > 63) return error(item, cat("too long database name: ", item.name));
+    if (reserved_database(item.name)) {
+      return error(item, cat("database name \"", item.name, "\" is reserved for the console"));
+    }
+    if (item.name.size() > kMaxDatabaseName) return error(item, cat("too long database name: ", item.name));
     auto entry = parse_database(item.name, item.value);
-    if (!entry) {
-      if (item.name != "*") return bad_entry(item, entry.error().message);
-      return warning(item.file, item.line, cat("the template \"*\" cannot be used: ", entry.error().message));
+    if (!entry && item.name != "*") return bad_entry(item, entry.error().message);
+    if (!entry) {  // PgBouncer does not look at the template before it is used: no reason to refuse to start
+      result_.warnings.push_back(
+          {item.file, item.line, cat("the template \"*\" cannot be used: ", entry.error().message)});
+      return;
     }
     auto shared = std::make_shared<const Database>(entry.take());
     if (item.name == "*") {
@@ -126,13 +102,8 @@ class Loader {
     }
   }
 
-  // The line may hold a password: it is not repeated.
-  void bad_entry(const IniItem& item, const std::string& why) {
-    error(item,
-          cat("invalid value for parameter ", item.name, " in configuration (", item.file, ":", item.line, "): ", why));
-  }
-
   void user(const IniItem& item) {
+    if (item.name.size() > auth::kMaxUserName) return error(item, cat("too long user name: ", item.name));
     auto entry = parse_user(item.name, item.value);
     if (!entry) return bad_entry(item, entry.error().message);
     snapshot_->users[item.name] = entry.take();
@@ -141,85 +112,100 @@ class Loader {
   void peer(const IniItem& item) {
     auto entry = parse_peer(item.name, item.value);
     if (!entry) return bad_entry(item, entry.error().message);
-    int id = entry->id;
+    const int id = entry->id;
     snapshot_->peers[id] = entry.take();
   }
 
-  void complain(const std::vector<auth::Complaint>& complaints) {
-    for (const auth::Complaint& complaint : complaints) {
-      warning(complaint.file, complaint.line, complaint.text);
-      if (complaint.skipped) result_.auth_files_broken = true;
-    }
-  }
-
-  void missing(const std::string& what, const std::string& path, const Error& error) {
-    warning(path, 0, cat("could not open ", what, " ", path, ": ", error.message));
-    result_.auth_files_broken = true;
-  }
-
-  void load_auth_files() {
-    const Global& global = snapshot_->global;
-    snapshot_->userlist = std::make_shared<const auth::Userlist>();
-    snapshot_->hba = std::make_shared<const auth::HbaRules>();
-    snapshot_->ident = std::make_shared<const auth::IdentMaps>();
-    bool wants_users = global.auth_type != AuthType::kAny && global.auth_type != AuthType::kPam;
-    if (wants_users && !global.auth_file.empty()) {
-      auto loaded = auth::load_userlist(global.auth_file);
-      if (loaded) {
-        snapshot_->userlist = loaded->users;
-        complain(loaded->complaints);
-      } else {
-        missing("auth_file", global.auth_file, loaded.error());
-      }
-    }
-    if (global.auth_type != AuthType::kHba) return;
-    if (!global.auth_ident_file.empty()) {
-      auto loaded = auth::load_ident(global.auth_ident_file);
-      if (loaded) {
-        snapshot_->ident = std::make_shared<const auth::IdentMaps>(loaded->maps);
-        complain(loaded->complaints);
-      } else {
-        missing("ident config file", global.auth_ident_file, loaded.error());
-      }
-    }
-    auto loaded = auth::load_hba(global.auth_hba_file, *snapshot_->ident);
-    if (loaded) {
-      snapshot_->hba = loaded->rules;
-      complain(loaded->complaints);
-    } else {
-      missing("hba config file", global.auth_hba_file, loaded.error());
-    }
+  // An error about a setting, told at the line that set it last; without one at the file as a whole.
+  void error_at(const char* setting, std::string text) {
+    auto place = places_.find(setting);
+    if (place == places_.end()) return error(path_, 0, std::move(text));
+    error(place->second.first, place->second.second, std::move(text));
   }
 
   void readable(const char* setting, const std::string& path) {
-    if (path.empty()) return error({}, cat(setting, " must be set when client TLS is enabled"));
-    if (::access(path.c_str(), R_OK) != 0)
-      error({}, cat("cannot read ", setting, " ", path, ": ", std::strerror(errno)));
+    if (path.empty() || ::access(path.c_str(), R_OK) == 0) return;
+    error_at(setting, cat("could not read ", setting, " \"", path, "\": ", std::strerror(errno)));
   }
 
   void cross_check() {
     const Global& global = snapshot_->global;
-    if (global.client_tls_sslmode != SslMode::kDisable) {
-      readable("client_tls_cert_file", global.client_tls_cert_file);
-      readable("client_tls_key_file", global.client_tls_key_file);
-    }
-    if (global.client_tls_sslmode == SslMode::kVerifyFull && global.client_tls_ca_file.empty()) {
-      error({}, "client_tls_sslmode verify-full needs client_tls_ca_file");
-    }
-    if (global.auth_type == AuthType::kCert && global.client_tls_sslmode != SslMode::kVerifyFull) {
-      error({}, "auth_type cert needs client_tls_sslmode verify-full");
-    }
-    if (reserved(global.auth_dbname)) error({}, "auth_dbname cannot be the console's database");
+    check_together(global, [this](const char* setting, std::string text) { error_at(setting, std::move(text)); });
+    if (global.client_tls_sslmode == SslMode::kDisable) return;
+    readable("client_tls_cert_file", global.client_tls_cert_file);
+    readable("client_tls_key_file", global.client_tls_key_file);
+    readable("client_tls_ca_file", global.client_tls_ca_file);
   }
 
   LoadResult& result_;
   const SnapshotPtr& previous_;
   std::shared_ptr<Snapshot> snapshot_ = std::make_shared<Snapshot>();
+  std::map<std::string, std::pair<std::string, int>> places_;  // where each setting was set last
   std::string path_;
   bool main_seen_ = false;
 };
 
+bool same_users(const auth::Userlist& one, const auth::Userlist& other) {
+  if (one.size() != other.size()) return false;
+  bool same = true;
+  one.for_each([&](const std::string& name, const auth::Secret& secret) {
+    const auth::Secret* there = other.find(name);
+    same = same && there && there->same_as(secret);
+  });
+  return same;
+}
+
+class AuthFiles {
+ public:
+  AuthFiles(Snapshot& snapshot, LoadResult& result) : snapshot_(snapshot), result_(result) {}
+
+  void load(const SnapshotPtr& previous) {
+    const Global& global = snapshot_.global;
+    auto users = std::make_shared<const auth::Userlist>();
+    auto maps = std::make_shared<const auth::IdentMaps>();
+    auto rules = std::make_shared<const auth::HbaRules>();
+    const bool asks_nobody = global.auth_type == AuthType::kAny || global.auth_type == AuthType::kPam;
+    if (!asks_nobody && !global.auth_file.empty()) {
+      if (auto loaded = taken(auth::load_userlist(global.auth_file), global.auth_file)) users = loaded->users;
+    }
+    if (global.auth_type == AuthType::kHba) {
+      if (!global.auth_ident_file.empty()) {
+        if (auto loaded = taken(auth::load_ident(global.auth_ident_file), global.auth_ident_file))
+          maps = std::make_shared<const auth::IdentMaps>(std::move(loaded->maps));
+      }
+      if (auto loaded = taken(auth::load_hba(global.auth_hba_file, *maps), global.auth_hba_file)) rules = loaded->rules;
+    }
+    const bool unchanged = previous && previous->userlist && same_users(*users, *previous->userlist);
+    snapshot_.userlist = unchanged ? previous->userlist : users;
+    snapshot_.ident = maps;
+    snapshot_.hba = rules;
+  }
+
+ private:
+  // What was loaded, its complaints passed on; nothing when the file cannot be read.
+  template <class Load>
+  std::optional<Load> taken(Result<Load> loaded, const std::string& path) {
+    if (!loaded) {
+      result_.warnings.push_back({path, 0, loaded.error().message});
+      result_.auth_files_broken = true;
+      return std::nullopt;
+    }
+    for (const auth::Complaint& complaint : loaded->complaints) {
+      result_.warnings.push_back({complaint.file, complaint.line, complaint.text});
+      if (complaint.skipped) result_.auth_files_broken = true;
+    }
+    return loaded.take();
+  }
+
+  Snapshot& snapshot_;
+  LoadResult& result_;
+};
+
 }  // namespace
+
+void load_auth_files(Snapshot& snapshot, const SnapshotPtr& previous, LoadResult& result) {
+  AuthFiles(snapshot, result).load(previous);
+}
 
 LoadResult load(const std::string& path, const SnapshotPtr& previous) {
   LoadResult result;
@@ -233,42 +219,10 @@ LoadResult load_text(const std::string& text, const std::string& name) {
   return result;
 }
 
-Result<SnapshotPtr> with_setting(const SnapshotPtr& current, const std::string& name, const std::string& value) {
-  const Row* row = find_row(name);
-  if (!row) return Error{cat("unknown parameter: pgbouncer/", name)};
-  auto changed = std::make_shared<Snapshot>(*current);
-  Result<void> done = assign(changed->global, *row, value);
-  if (!done) return Error{cat("invalid value \"", value, "\" for parameter ", name, ": ", done.error().message)};
-  if (!row->reloadable) return current;
-  return SnapshotPtr(changed);
-}
-
-std::vector<ConfigRow> show_config(const Snapshot& snapshot) {
-  std::vector<ConfigRow> rows;
-  for (const Row& row : global_rows())
-    rows.push_back({row.name, show(snapshot.global, row), row.preset, row.reloadable});
-  return rows;
-}
-
-std::vector<std::string> needs_restart(const Snapshot& before, const Snapshot& after) {
-  std::vector<std::string> names;
-  for (const Row& row : global_rows()) {
-    if (!row.reloadable && show(before.global, row) != show(after.global, row)) names.push_back(row.name);
-  }
-  return names;
-}
-
-void keep_restart_settings(const Global& running, Global& loaded) {
-  for (const Row& row : global_rows()) {
-    if (row.reloadable) continue;
-    std::visit([&](auto member) { loaded.*member = running.*member; }, row.member);
-  }
-}
-
 std::string describe(const Problem& problem) {
-  if (problem.line == 0 || problem.text.find(cat(problem.file, ":", problem.line)) != std::string::npos)
-    return problem.text;
-  return cat(problem.text, " (", problem.file, ":", problem.line, ")");
+  if (problem.file.empty()) return problem.text;
+  const std::string place = problem.line == 0 ? problem.file : cat(problem.file, ":", problem.line);
+  return problem.text.find(place) != std::string::npos ? problem.text : cat(problem.text, " (", place, ")");
 }
 
 }  // namespace pgweir::settings

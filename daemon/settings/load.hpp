@@ -2,6 +2,8 @@
 // errors there is no snapshot, and whoever runs keeps the one he has.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,13 @@ struct LoadResult {
   bool auth_files_broken = false;  // a reload refuses these warnings: the old files stay in force
 };
 
-// `previous` (may be null): its auth files are kept where they have not changed.
+// Reads the ini at `path` and the files that it names. `previous` (may be null): what it holds of them is shared where
+// nothing has changed. Values set on the console do not survive this.
 LoadResult load(const std::string& path, const SnapshotPtr& previous);
 LoadResult load_text(const std::string& text, const std::string& name);  // for tests
+
+// The files that auth_type needs, read into `result`'s warnings and `snapshot` (compat/auth.md, sections 1, 6, 7).
+void load_auth_files(Snapshot& snapshot, const SnapshotPtr& previous, LoadResult& result);
 
 // Console SET: a changed copy, or an error. A setting that needs a restart is accepted and changes nothing.
 Result<SnapshotPtr> with_setting(const SnapshotPtr& current, const std::string& name, const std::string& value);
@@ -40,8 +46,24 @@ std::vector<std::string> needs_restart(const Snapshot& before, const Snapshot& a
 // The running values of those are kept in a reload.
 void keep_restart_settings(const Global& running, Global& loaded);
 
-// etc/pgweir.ini and the settings part of man/pgweir.ini.5, from the table.
+// What a reload changes, for its log lines.
+struct Difference {
+  std::vector<std::string> settings;  // global settings with another value
+  std::vector<std::string> restart;   // those of them that need a restart
+  std::vector<std::string> added;     // databases; "*" is the template
+  std::vector<std::string> removed;
+  std::vector<std::string> changed;
+  std::vector<std::string> recycled;  // those of the changed ones whose servers are of no use any more
+  bool users = false;                 // [users] or the userlist
+  bool peers = false;
+  bool client_tls = false;  // settings, not the contents of files
+  bool server_tls = false;
+};
+Difference diff(const Snapshot& before, const Snapshot& after);
+
+// etc/pgweir.ini, man/pgweir.ini.5 and its part about settings, from the table.
 std::string sample_ini();
+std::string manual_page();
 std::string manual_settings();
 
 std::string describe(const Problem& problem);  // "text (file:line)" unless the text names them

@@ -134,7 +134,6 @@ struct Global {
 // An entry of [databases]. Optional members are unset: the user's or the global value counts.
 struct Database {
   std::string name;
-  std::string line;                // as written, for comparing
   std::vector<std::string> hosts;  // empty: the unix socket in unix_socket_dir
   std::string host_text;           // as configured
   int port = 5432;
@@ -181,6 +180,10 @@ struct Peer {
   int port = 6432;
   std::optional<int> pool_size;
 };
+
+bool operator==(const Database& one, const Database& other);
+bool operator==(const User& one, const User& other);
+bool operator==(const Peer& one, const Peer& other);
 
 struct Snapshot {
   Global global;

@@ -1,45 +1,34 @@
 #include "settings/table.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cmath>
-#include <cstdlib>
+#include <cstdio>
 
 #include "base/text.hpp"
+#include "settings/check.hpp"
 
 namespace pgweir::settings {
 
 namespace {
 
+constexpr int kAuthTypes = 9;
+constexpr int kPoolModes = 3;
+constexpr int kSslModes = 6;
+constexpr int kLoadBalances = 2;
+
 template <class Enum>
-Result<Enum> parse_word(const std::string& text, int count) {
-  std::string allowed;
-  for (int at = 0; at < count; ++at) {
-    const char* word = word_of(static_cast<Enum>(at));
-    if (equal_ignoring_case(text, word)) return static_cast<Enum>(at);
-    allowed += cat(at ? ", " : "", word);
-  }
-  return Error{cat("must be one of ", allowed)};
+std::string words(int count) {
+  std::string all;
+  for (int at = 0; at < count; ++at)
+    all += cat(at ? ", " : "", word_of(static_cast<Enum>(at)));
+  return all;
 }
 
-struct Unit {
-  const char* name;
-  double factor;
-};
-
-// A number with an optional unit; the unit of a bare number is the factor 1 row's.
-Result<double> parse_with_unit(const std::string& text, const Unit* units, size_t count, const char* what) {
-  const char* start = text.c_str();
-  char* end = nullptr;
-  errno = 0;
-  double number = std::strtod(start, &end);
-  if (text.empty() || end == start || errno != 0 || !std::isfinite(number) || number < 0) return Error{what};
-  std::string_view unit = trim(end);
-  if (unit.empty()) return number;
-  for (size_t at = 0; at < count; ++at) {
-    if (unit == units[at].name) return number * units[at].factor;
+template <class Enum>
+Result<Enum> parse_word(const std::string& text, int count) {
+  for (int at = 0; at < count; ++at) {
+    if (equal_ignoring_case(text, word_of(static_cast<Enum>(at)))) return static_cast<Enum>(at);
   }
-  return Error{what};
+  return Error{cat("must be one of ", words<Enum>(count))};
 }
 
 template <class T, class V>
@@ -50,19 +39,20 @@ Result<void> store(Global& global, const Row& row, Result<V> value) {
 }
 
 Result<int64_t> in_range(const Row& row, Result<int64_t> value) {
-  if (!value || row.least == row.most) return value;
-  if (*value < row.least || *value > row.most) {
-    return Error{cat("must be between ", row.least, " and ", row.most)};
+  if (!value || (row.range.least == 0 && row.range.most == 0)) return value;
+  if (*value < row.range.least || *value > row.range.most) {
+    return Error{cat("must be between ", row.range.least, " and ", row.range.most)};
   }
   return value;
 }
 
-Result<void> check_text(const Row& row, const std::string& text) {
-  if (row.name == "workers" && text != "auto") {
-    auto number = parse_int(text);
-    if (!number || *number < 1 || *number > 64) return Error{"must be auto or a number between 1 and 64"};
-  }
-  return {};
+// A whole number of `unit`, or a time with a unit of its own.
+Result<int64_t> parse_whole(const std::string& text, Micros unit) {
+  auto plain = parse_int(text);
+  if (plain) return plain;
+  auto time = parse_time(text);
+  if (!time || *time % unit != 0) return Error{"must be a whole number, or a time with ms, s, min, h, d"};
+  return *time / unit;
 }
 
 std::string number_text(double number) {
@@ -71,57 +61,97 @@ std::string number_text(double number) {
   return text;
 }
 
+size_t distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t at = 0; at <= b.size(); ++at)
+    row[at] = at;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+// Keeps the nearest of the names that it is shown: at most a third of the letters may differ.
+class Nearest {
+ public:
+  explicit Nearest(std::string name) : name_(lower(name)), least_(name_.size() / 3 + 1) {}
+
+  void consider(const std::string& candidate) {
+    if (name_.size() > 64) return;
+    size_t d = distance(name_, candidate);
+    if (d >= least_) return;
+    least_ = d;
+    best_ = candidate;
+  }
+  const std::string& best() const { return best_; }
+
+ private:
+  std::string name_;
+  size_t least_;
+  std::string best_;
+};
+
 }  // namespace
 
-Result<int64_t> parse_int(const std::string& text) {
-  char* end = nullptr;
-  errno = 0;
-  long long value = std::strtoll(text.c_str(), &end, 0);
-  bool blank = text.empty() || text[0] == ' ';
-  if (blank || *end != '\0' || errno != 0) return Error{"must be an integer"};
-  return static_cast<int64_t>(value);
+const char* group_title(Group group) {
+  static constexpr const char* kTitles[kGroups] = {
+      "Where pgweir listens",   "Who may log in",  "Pools and their limits",
+      "Connections to servers", "Timeouts",        "TLS with clients",
+      "TLS with servers",       "Protocol",        "Log and statistics",
+      "Host names of servers",  "TCP connections", "The process"};
+  return kTitles[static_cast<size_t>(group)];
 }
 
-Result<bool> parse_bool(const std::string& text) {
-  for (const char* word : {"on", "yes", "true"}) {
-    if (equal_ignoring_case(text, word)) return true;
+std::string describe_kind(Kind kind) {
+  switch (kind) {
+    case Kind::kBool: return "on or off";
+    case Kind::kInt:
+    case Kind::kUint: return "number";
+    case Kind::kSize: return "size";
+    case Kind::kTime: return "time";
+    case Kind::kSeconds: return "time, whole seconds";
+    case Kind::kMillis: return "time, milliseconds";
+    case Kind::kAuthType: return cat("one of ", words<AuthType>(kAuthTypes));
+    case Kind::kPoolMode: return cat("one of ", words<PoolMode>(kPoolModes));
+    case Kind::kSslMode: return cat("one of ", words<SslMode>(kSslModes));
+    case Kind::kLoadBalance: return cat("one of ", words<LoadBalance>(kLoadBalances));
+    case Kind::kText: break;
   }
-  for (const char* word : {"off", "no", "false"}) {
-    if (equal_ignoring_case(text, word)) return false;
+  return "text";
+}
+
+std::string nearest_setting(const std::string& name) {
+  Nearest nearest(name);
+  for (const Row& row : global_rows())
+    nearest.consider(row.name);
+  return nearest.best();
+}
+
+std::string nearest_key(Scope scope, const std::string& name) {
+  Nearest nearest(name);
+  for (const EntryRow& row : entry_rows()) {
+    if (row.scope == scope) nearest.consider(row.name);
   }
-  auto number = parse_int(text);
-  if (!number) return Error{"must be a boolean: 0 or 1, on or off, yes or no, true or false"};
-  return *number != 0;
-}
-
-Result<Micros> parse_time(const std::string& text) {
-  static constexpr Unit kUnits[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1},    {"sec", 1},
-                                    {"m", 60},    {"min", 60},  {"h", 3600}, {"d", 86400}};
-  auto seconds = parse_with_unit(text, kUnits, std::size(kUnits), "must be a time: seconds, or with ms, s, min, h, d");
-  if (!seconds) return seconds.error();
-  if (*seconds > 1e12) return Error{"is too long a time"};
-  return static_cast<Micros>(std::llround(*seconds * 1e6));
-}
-
-Result<int64_t> parse_size(const std::string& text) {
-  static constexpr Unit kUnits[] = {{"B", 1}, {"kB", 1024}, {"MB", 1048576}, {"GB", 1073741824}};
-  auto bytes = parse_with_unit(text, kUnits, std::size(kUnits), "must be a size: bytes, or with kB, MB, GB");
-  if (!bytes) return bytes.error();
-  if (*bytes > 9e15) return Error{"is too large"};
-  return static_cast<int64_t>(*bytes);
+  return nearest.best();
 }
 
 Result<PoolMode> parse_pool_mode(const std::string& text) {
-  return parse_word<PoolMode>(text, 3);
+  return parse_word<PoolMode>(text, kPoolModes);
 }
 
 Result<LoadBalance> parse_load_balance(const std::string& text) {
-  return parse_word<LoadBalance>(text, 2);
+  return parse_word<LoadBalance>(text, kLoadBalances);
 }
 
 const Row* find_row(const std::string& name) {
   const auto& rows = global_rows();
-  const std::string& known = name == "service_name" ? std::string("job_name") : name;
+  const std::string known = name == "service_name" ? "job_name" : name;
   auto found =
       std::lower_bound(rows.begin(), rows.end(), known, [](const Row& r, const std::string& n) { return r.name < n; });
   return found != rows.end() && found->name == known ? &*found : nullptr;
@@ -132,19 +162,17 @@ Result<void> assign(Global& global, const Row& row, const std::string& text) {
     case Kind::kBool: return store<bool>(global, row, parse_bool(text));
     case Kind::kInt: return store<int64_t>(global, row, in_range(row, parse_int(text)));
     case Kind::kSize: return store<int64_t>(global, row, in_range(row, parse_size(text)));
-    case Kind::kUint: {
-      auto value = parse_size(text);
-      if (value && *value > UINT32_MAX) return Error{cat("must be at most ", UINT32_MAX)};
-      return store<uint32_t>(global, row, value);
-    }
+    case Kind::kUint: return store<uint32_t>(global, row, in_range(row, parse_size(text)));
     case Kind::kTime: return store<Micros>(global, row, parse_time(text));
-    case Kind::kAuthType: return store<AuthType>(global, row, parse_word<AuthType>(text, 9));
+    case Kind::kSeconds: return store<int64_t>(global, row, in_range(row, parse_whole(text, kSecond)));
+    case Kind::kMillis: return store<int64_t>(global, row, in_range(row, parse_whole(text, kMillisecond)));
+    case Kind::kAuthType: return store<AuthType>(global, row, parse_word<AuthType>(text, kAuthTypes));
     case Kind::kPoolMode: return store<PoolMode>(global, row, parse_pool_mode(text));
-    case Kind::kSslMode: return store<SslMode>(global, row, parse_word<SslMode>(text, 6));
+    case Kind::kSslMode: return store<SslMode>(global, row, parse_word<SslMode>(text, kSslModes));
     case Kind::kLoadBalance: return Error{"is not a global setting"};
     case Kind::kText: break;
   }
-  Result<void> fine = check_text(row, text);
+  Result<void> fine = check_text(row.name, text);
   if (fine) global.*std::get<std::string Global::*>(row.member) = text;
   return fine;
 }
@@ -153,16 +181,20 @@ std::optional<std::string> show(const Global& global, const Row& row) {
   switch (row.kind) {
     case Kind::kBool: return std::to_string(global.*std::get<bool Global::*>(row.member) ? 1 : 0);
     case Kind::kInt:
+    case Kind::kSeconds:
+    case Kind::kMillis:
     case Kind::kSize: return std::to_string(global.*std::get<int64_t Global::*>(row.member));
     case Kind::kUint: return std::to_string(global.*std::get<uint32_t Global::*>(row.member));
     case Kind::kTime: return number_text(static_cast<double>(global.*std::get<int64_t Global::*>(row.member)) / 1e6);
     case Kind::kAuthType: return word_of(global.*std::get<AuthType Global::*>(row.member));
     case Kind::kPoolMode: return word_of(global.*std::get<PoolMode Global::*>(row.member));
     case Kind::kSslMode: return word_of(global.*std::get<SslMode Global::*>(row.member));
-    default: break;
+    case Kind::kLoadBalance: return std::nullopt;
+    case Kind::kText: break;
   }
   const std::string& text = global.*std::get<std::string Global::*>(row.member);
   if (text.empty() && !row.preset) return std::nullopt;
+  if (row.flags & kSecret) return "***";
   return text;
 }
 
