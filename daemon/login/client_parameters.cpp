@@ -3,8 +3,6 @@
 // server works for the client.
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "auth/userlist.hpp"
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
@@ -32,24 +30,18 @@ bool take_setting(ClientLogin& login, const std::string& name, const std::string
   return true;
 }
 
-// PostgreSQL takes dashes in the names of options for underscores.
-std::string option_name(std::string name) {
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
 bool take_options(ClientLogin& login, const std::string& text) {
   if (list_contains(login.snapshot->global.ignore_startup_parameters, "options")) {
     auto some = wire::parse_options(text);
     if (!some) return true;
     for (const auto& [name, value] : *some)
-      login.client.parameters.set(option_name(name), value);
+      login.client.parameters.set(name, value);
     return true;
   }
   auto settings = wire::parse_options(text);
   if (!settings) return login.refuse(settings.error().message);
   for (const auto& [name, value] : *settings) {
-    if (!take_setting(login, option_name(name), value, " in options")) return false;
+    if (!take_setting(login, name, value, " in options")) return false;
   }
   return true;
 }

@@ -73,13 +73,16 @@ net::Task<bool> wait_for_welcome(ClientLogin& login) {
   const int failures = failures_of(pool.shared());
   net::Waited waited = net::Waited::kReady;
   while (waited == net::Waited::kReady) {
-    session::feed(login.hub, pool);
-    waited = co_await pool.welcome_gate.wait(login.hub.loop, until);
+    session::feed(login.hub, pool);  // a server that is near may be logged in, or have said no, when this returns
     if (!may_go_on_waiting(login)) co_return false;
     login.welcome = pool.shared().welcome();
     if (login.welcome) co_return true;
     if (told_of_trouble(login, pool.shared(), failures)) co_return false;
+    waited = co_await pool.welcome_gate.wait(login.hub.loop, until);
   }
+  if (!may_go_on_waiting(login)) co_return false;
+  login.welcome = pool.shared().welcome();
+  if (login.welcome) co_return true;
   const Reason reason = queue_end < login.deadline ? Reason::kQueryWaitTimeout : Reason::kLoginTimeoutServerDown;
   session::close_client(login.hub, login.client, reason);
   co_return false;
@@ -94,6 +97,7 @@ void send_welcome(ClientLogin& login) {
   hub.draw_cancel_key(client, cancel_secret_size(client.protocol_minor));
   std::string message;
   append_greeting(message, *login.welcome, client.parameters);
+  untrack_unreported(client.parameters, login.welcome->tracked);
   wire::append_backend_key_data(message, client.cancel_key.pid, client.cancel_key.view());
   const std::string& notice = login.snapshot->global.login_notify_message;
   if (!notice.empty()) wire::append_notice(message, "NOTICE", "00000", notice);

@@ -102,6 +102,7 @@ void Exchange::skip_body() {
 }
 
 bool Exchange::handle_message(char type, ByteView body, bool whole) {
+  if (type == 'Z' && body.size() != 1) return false;
   if (type == 'S' && whole) note_parameter(server, body);
   if (type == 'E') error = wire::parse_error_fields(body).message.substr(0, kMostError);
   Swallowed swallowed;

@@ -24,6 +24,15 @@ void append_greeting(std::string& out, const pool::Welcome& welcome, const track
   }
 }
 
+void untrack_unreported(track::ParameterSet& client, const track::ParameterSet& pool_values) {
+  const track::TrackedNames* names = client.names();
+  for (size_t index = 0; names && index < names->size(); ++index) {
+    if (!client.value(index) || pool_values.value(index)) continue;
+    client.set_extra(names->name(index), *client.value(index));
+    client.set_value(index, nullptr);
+  }
+}
+
 std::vector<std::string> own_settings(const track::ParameterSet& client) {
   std::vector<std::string> all;
   const track::TrackedNames* names = client.names();

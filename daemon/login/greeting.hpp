@@ -16,6 +16,10 @@ void fill_unset(track::ParameterSet& client, const track::ParameterSet& pool_val
 // in the order of their names. `client`: after fill_unset.
 void append_greeting(std::string& out, const pool::Welcome& welcome, const track::ParameterSet& client);
 
+// Tracked parameters that the client has set and that the pool's servers do not report (search_path before PostgreSQL
+// 18) cannot be tracked: they become settings of the other kind, which are taken back before another client's turn.
+void untrack_unreported(track::ParameterSet& client, const track::ParameterSet& pool_values);
+
 // "name=value" of everything that the client has set itself (before fill_unset); names in lower case.
 std::vector<std::string> own_settings(const track::ParameterSet& client);
 

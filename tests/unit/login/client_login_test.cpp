@@ -16,6 +16,9 @@ void run_trusting(Wire& wire) {
 
 class ClientLogin : public testing::Test {
  protected:
+  void TearDown() override {
+    if (HasFailure() && hub) hub->show_lines();
+  }
   void begin(settings::AuthType type, std::function<void(settings::Snapshot&)> change = {}) {
     server = std::make_unique<ScriptedServer>(run_trusting);
     auto snapshot = configuration(server->port(), type);

@@ -13,6 +13,9 @@ using track::Kind;
 
 class Errands : public testing::Test {
  protected:
+  void TearDown() override {
+    if (HasFailure() && hub) hub->show_lines();
+  }
   // A server that has logged in and then lives through `script`; cancel requests are counted.
   void begin(ScriptedServer::Script script, std::function<void(settings::Snapshot&)> change = {}) {
     go = false;

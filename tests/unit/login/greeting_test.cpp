@@ -59,5 +59,22 @@ TEST(Greeting, UntrackedFirstThenTrackedInTheirOrder) {
   EXPECT_EQ(expected, statuses(out));
 }
 
+TEST(Greeting, WhatServersDoNotReportIsNotTracked) {
+  auto names = std::make_shared<const track::TrackedNames>(std::vector<std::string>{"search_path"});
+  track::ParameterSet pool_values;
+  pool_values.init(names);
+  pool_values.set("TimeZone", "UTC");
+  track::ParameterSet client;
+  client.init(names);
+  client.set("TimeZone", "Asia/Tokyo");
+  client.set("search_path", "alpha, beta");
+  untrack_unreported(client, pool_values);
+  EXPECT_EQ("Asia/Tokyo", *client.value("TimeZone"));
+  EXPECT_EQ(nullptr, client.value("search_path"));
+  ASSERT_NE(nullptr, client.extras());
+  const track::ParameterSet::Extras expected{{"search_path", "alpha, beta"}};
+  EXPECT_EQ(expected, *client.extras());
+}
+
 }  // namespace
 }  // namespace pgweir::login

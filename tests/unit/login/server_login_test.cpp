@@ -3,6 +3,7 @@
 
 #include "auth/md5.hpp"
 #include "auth/scram.hpp"
+#include "login/offloaded.hpp"
 #include "support.hpp"
 
 namespace pgweir::login {
@@ -19,6 +20,9 @@ std::string error(const std::string& fields) {
 
 class ServerLoginTest : public testing::Test {
  protected:
+  void TearDown() override {
+    if (HasFailure() && hub) hub->show_lines();
+  }
   // A client that trusts its way in and then needs a server that lives through `script`.
   void begin(ScriptedServer::Script script, std::function<void(settings::Snapshot&, settings::Database&)> change = {}) {
     server = std::make_unique<ScriptedServer>(std::move(script));
@@ -142,6 +146,47 @@ void play_scram(Wire& wire, const std::string& secret, const std::function<void(
 TEST_F(ServerLoginTest, Scram) {
   begin([](Wire& wire) { play_scram(wire, "secret"); });
   ASSERT_TRUE(logged_in());
+}
+
+// The notes that a client's SCRAM login leaves, for `user` and the stored verifier.
+void leave_keys(TestHub& hub, const std::string& user, const std::string& stored, const std::string& password) {
+  auth::ScramServer ours = auth::ScramServer::genuine(*auth::parse_scram_verifier(stored));
+  auth::ScramClient theirs = auth::ScramClient::with_password(password);
+  ASSERT_TRUE(theirs.read_server_first(*ours.first(*theirs.first())).ok());
+  auto success = ours.final(*theirs.final());
+  ASSERT_TRUE(success.ok());
+  pool::ScramNote note;
+  note.mark = mark_of(hub, stored, user);
+  note.first_key = success->keys.client_key.view();
+  note.server_key = success->keys.server_key.view();
+  hub.books.user(user)->client_keys.keep(note);
+}
+
+TEST_F(ServerLoginTest, ScramWithKeysThatAClientLeft) {
+  const std::string stored =
+      auth::format_scram_verifier(*auth::derive_scram_verifier("secret", "0123456789abcdef", 4096));
+  struct Row {
+    std::string noted;  // the verifier under which the keys were left
+    bool forced;        // the entry forces the user
+    bool works;
+  };
+  const std::string other = auth::format_scram_verifier(*auth::derive_scram_verifier("secret", "another salt", 4096));
+  const Row rows[] = {{stored, false, true}, {stored, true, false}, {other, false, false}};
+  for (const Row& row : rows) {
+    begin([](Wire& wire) { play_scram(wire, "secret"); },
+          [&](settings::Snapshot& snapshot, settings::Database& database) {
+            std::vector<auth::UserRecord> users;
+            users.push_back({"plain", auth::Secret(stored), 1});
+            snapshot.userlist = std::make_shared<auth::Userlist>(std::move(users));
+            if (row.forced) database.user = "plain";
+          });
+    leave_keys(*hub, "plain", row.noted, "secret");
+    if (row.works) {
+      EXPECT_TRUE(logged_in());
+    } else {
+      EXPECT_EQ("08P01 server login failed: wrong password type", refusal());
+    }
+  }
 }
 
 TEST_F(ServerLoginTest, ScramWithAWrongPassword) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <string>
@@ -69,7 +70,9 @@ class Wire {
 
 struct Lines : LogSink {
   explicit Lines(std::vector<std::string>& all) : all(all) {}
-  void write(const LogRecord& record) override { all.emplace_back(record.text); }
+  void write(const LogRecord& record) override {
+    all.push_back(std::to_string(monotonic_now() / 1000) + " " + std::string(record.text));
+  }
   std::vector<std::string>& all;
 };
 
@@ -126,6 +129,10 @@ class TestHub final : public session::Hub, private net::Turn {
     server.flow = std::make_unique<net::Spawned>();
     server.flow->start(loop, std::move(task), [&server] { server.flow.reset(); });
   }
+  void show_lines() const {
+    for (const std::string& line : lines)
+      std::fprintf(stderr, "  log: %s\n", line.c_str());
+  }
   bool logged(const std::string& piece) const {
     for (const std::string& line : lines) {
       if (line.find(piece) != std::string::npos) return true;
@@ -167,6 +174,7 @@ class TestHub final : public session::Hub, private net::Turn {
   void start_reset(session::Server& server) override { run(server, run_reset(*this, server)); }
   void start_check(session::Server& server) override { run(server, run_check(*this, server)); }
   void start_clean_up(session::Server& server) override { run(server, clean_up(*this, server)); }
+  void cancel_abandoned(session::Server&) override {}
   void send_server(unsigned, std::unique_ptr<session::Server>) override {}
   void ask_for_server(unsigned, pool::SharedPool&) override {}
   void evict_for(session::LocalPool&, pool::Limit) override {}
