@@ -12,7 +12,7 @@ void ReplyQueue::push(Kind kind, Action action, NotePtr note) {
     ring_ = std::move(larger);
     head_ = 0;
   }
-  at(count_) = Entry{kind, action, std::move(note)};
+  at(count_) = Entry{kind, action, false, std::move(note)};
   ++count_;
 }
 
@@ -38,12 +38,12 @@ Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note) {
     return Expected::kOwed;
   }
   if (copy_in_) {
-    if (marker(kind)) {
+    if (marker(kind) && !copy_end_sent_) {
       copy_end_sent_ = true;
       return Expected::kSwallowed;
     }
     if (kind == Kind::kSync && !copy_end_sent_) {
-      sync_in_copy_ = true;  // ignored in copy-in mode
+      ++copy_syncs_;  // ignored in copy-in mode
       return Expected::kSwallowed;
     }
   } else if (marker(kind) && count_ == 0) {
@@ -58,7 +58,8 @@ Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note) {
 // CopyDone or CopyFail, when that has been sent already.
 void ReplyQueue::begin_copy_in() {
   copy_in_ = true;
-  copy_end_sent_ = sync_in_copy_ = false;
+  copy_end_sent_ = false;
+  copy_syncs_ = 0;
   size_t kept = 1;
   size_t index = 1;
   for (; index < count_; ++index) {
@@ -68,7 +69,7 @@ void ReplyQueue::begin_copy_in() {
       break;
     }
     if (at(index).kind != Kind::kSync) break;
-    // The ignored Sync did not close the batch; the one behind CopyDone will.
+    ++copy_syncs_;  // it did not close the batch; the one behind CopyDone will
   }
   if (index == kept) return;
   for (; index < count_; ++index, ++kept)
@@ -77,9 +78,38 @@ void ReplyQueue::begin_copy_in() {
   if (count_ == 1) open_batch_ = at(0).kind == Kind::kExecute;
 }
 
-void ReplyQueue::skip_until_sync(Visitor dropped, void* context) {
-  if (sync_in_copy_) ambiguous_ = true;
+void ReplyQueue::end_copy_in() {
+  copy_in_ = copy_end_sent_ = false;
+  copy_syncs_ = 0;
+}
+
+void ReplyQueue::fail_copy_in() {
+  spare_readies_ += copy_syncs_;
   end_copy_in();
+}
+
+// A ReadyForQuery that is not owed, but answers a Sync which a failed COPY IN was thought to have ignored? Of a query
+// and of extended messages something else comes first.
+bool ReplyQueue::spare_ready(char type) const {
+  if (type != 'Z' || spare_readies_ == 0) return false;
+  return count_ == 0 || (at(0).kind != Kind::kSync && !at(0).begun);
+}
+
+// If that Sync was sent before anything else could end the skipping, then the client waits for this answer.
+Match ReplyQueue::take_spare_ready(char status) {
+  Match match;
+  --spare_readies_;
+  bool awaited = count_ == 0 && skipping_;
+  match.verdict = awaited ? Match::Verdict::kForward : Match::Verdict::kHide;
+  match.kind = Kind::kSync;
+  match.status = status;
+  match.completed = awaited;
+  if (awaited) skipping_ = open_batch_ = false;
+  return match;
+}
+
+void ReplyQueue::skip_until_sync(Visitor dropped, void* context) {
+  fail_copy_in();
   while (count_ > 0 && at(0).kind != Kind::kSync) {
     Entry entry = pop();
     if (dropped) dropped(context, entry.kind, entry.action, entry.note.get());
@@ -115,35 +145,36 @@ Match ReplyQueue::match(char type, ByteView body, Visitor dropped, void* context
   Match match;
   if (type == 'N' || type == 'S' || type == 'A') {
     match.async = true;
-    match.verdict = head_hidden() ? Match::Verdict::kHide : Match::Verdict::kForward;
+    // A notification is for whoever listens, whatever the server is doing.
+    match.verdict = head_hidden() && type != 'A' ? Match::Verdict::kHide : Match::Verdict::kForward;
     return match;
   }
+  if (type == 'Z' && (body.size() != 1 || (body[0] != 'I' && body[0] != 'T' && body[0] != 'E'))) return match;
   if (!copy_in_) pop_markers();
-  if (count_ == 0) {
-    // After an ambiguous Sync one more ReadyForQuery may come.
-    if (ambiguous_ && type == 'Z') match.verdict = Match::Verdict::kHide;
-    return match;
-  }
+  if (spare_ready(type)) return take_spare_ready(body[0]);
+  if (count_ == 0) return match;
   Entry& head = at(0);
   if (head.action == Action::kLocal) return match;
   bool last = false;
   if (!accepts(head, type, &last)) return match;
+  head.begun = true;
   match.kind = head.kind;
   match.verdict = head.action == Action::kHide ? Match::Verdict::kHide : Match::Verdict::kForward;
+  if (type != 'Z') spare_readies_ = 0;  // they would have come before this
   if (type == 'E') {
     if (extended(head.kind)) {
       skip_until_sync(dropped, context);
     } else {
-      if (sync_in_copy_) ambiguous_ = true;
-      end_copy_in();
+      fail_copy_in();
     }
     return match;
   }
   if (type == 'G') begin_copy_in();
   if (type == 'C') end_copy_in();
-  if (type == 'Z' && body.size() == 1) match.status = body[0];
+  if (type == 'Z') match.status = body[0];
   if (!last) return match;
   Entry done = pop();
+  if (!copy_in_) pop_markers();
   match.completed = true;
   match.note = std::move(done.note);
   return match;
@@ -164,7 +195,8 @@ void ReplyQueue::clear(Visitor dropped, void* context) {
     if (dropped) dropped(context, entry.kind, entry.action, entry.note.get());
   }
   end_copy_in();
-  open_batch_ = skipping_ = ambiguous_ = false;
+  open_batch_ = skipping_ = false;
+  spare_readies_ = 0;
 }
 
 }  // namespace pgweir::track

@@ -54,8 +54,9 @@ struct Match {
     kMismatch,
   };
   Verdict verdict = Verdict::kMismatch;
-  bool completed = false;  // the head has had its last answer and is gone
-  bool async = false;      // notice, parameter status, notification: owed by nobody
+  // The head has had its last answer and is gone. Of a ReadyForQuery false means: a spare one, which ends nothing.
+  bool completed = false;
+  bool async = false;  // notice, parameter status, notification: owed by nobody
   Kind kind = Kind::kQuery;
   char status = 0;  // of a ReadyForQuery
   NotePtr note;     // of the completed head
@@ -99,9 +100,19 @@ class ReplyQueue {
   bool in_extended_batch() const { return open_batch_ || skipping_; }
   bool in_copy_in() const { return copy_in_; }
   bool copy_in_extended() const { return copy_in_ && count_ > 0 && at(0).kind == Kind::kExecute; }
-  // A Sync was sent while a COPY IN ran that then failed: whether it will be answered cannot be known. Such a server is
-  // not used again.
-  bool ambiguous() const { return ambiguous_; }
+  // A Sync reached a COPY IN that then failed: the server ignored it, or answers it with one ReadyForQuery more, as the
+  // Sync came before or after the failure. Ends with the next answer that is not a ReadyForQuery; until then one that
+  // nothing explains is hidden, and never taken for the end of somebody's query.
+  bool ambiguous() const { return spare_readies_ > 0; }
+
+  // All entries that have a note, in order: kind, action, note.
+  template <class Function>
+  void for_each_note(Function&& visit) const {
+    for (size_t index = 0; index < count_; ++index) {
+      const Entry& entry = at(index);
+      if (entry.note) visit(entry.kind, entry.action, *entry.note);
+    }
+  }
 
   void clear(Visitor dropped = nullptr, void* context = nullptr);
 
@@ -109,7 +120,8 @@ class ReplyQueue {
   struct Entry {
     Kind kind;
     Action action;
-    NotePtr note;
+    bool begun = false;  // has had an answer
+    NotePtr note = nullptr;
   };
   const Entry& at(size_t index) const { return ring_[(head_ + index) & (ring_.size() - 1)]; }
   Entry& at(size_t index) { return ring_[(head_ + index) & (ring_.size() - 1)]; }
@@ -117,12 +129,14 @@ class ReplyQueue {
   Entry pop();
   void pop_markers();
   void begin_copy_in();
-  void end_copy_in() { copy_in_ = copy_end_sent_ = sync_in_copy_ = false; }
+  void end_copy_in();
+  void fail_copy_in();
+  bool spare_ready(char type) const;
+  Match take_spare_ready(char status);
   void skip_until_sync(Visitor dropped, void* context);
   static bool marker(Kind kind) { return kind == Kind::kCopyDone || kind == Kind::kCopyFail; }
   static bool extended(Kind kind) { return kind <= Kind::kClose && kind != Kind::kQuery; }
   bool accepts(const Entry& head, char type, bool* last) const;
-  Match complete(Match match, char type, ByteView body);
 
   std::vector<Entry> ring_;  // a power of two
   size_t head_ = 0;
@@ -131,8 +145,8 @@ class ReplyQueue {
   bool skipping_ = false;       // the server ignores everything until a Sync that has not been sent yet
   bool copy_in_ = false;        // it waits for CopyData
   bool copy_end_sent_ = false;  // CopyDone or CopyFail is on its way
-  bool sync_in_copy_ = false;
-  bool ambiguous_ = false;
+  uint32_t copy_syncs_ = 0;     // Syncs that this COPY IN ignores, if it does not fail first
+  uint32_t spare_readies_ = 0;  // answers to such Syncs that may still come
 };
 
 }  // namespace pgweir::track
