@@ -61,17 +61,19 @@ std::string number_text(double number) {
   return text;
 }
 
+// How many letters must be put in, left out, replaced or swapped with their neighbour.
 size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
+  std::vector<size_t> older, last(b.size() + 1), row(b.size() + 1);
   for (size_t at = 0; at <= b.size(); ++at)
     row[at] = at;
   for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
+    older = last;
+    last = row;
     row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row[j] = std::min(row[j], older[j - 2] + 1);
     }
   }
   return row[b.size()];

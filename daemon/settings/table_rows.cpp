@@ -108,7 +108,7 @@ const std::vector<Row>& global_rows() {
        "Most clients of one database. 0: no limit."},
       {"max_db_connections", &Global::max_db_connections, Kind::kInt, "0", kInteger, Group::kPool, 0,
        "Most server connections of one database over all its pools. 0: no limit."},
-      {"max_packet_size", &Global::max_packet_size, Kind::kUint, "2147483647", kAny, Group::kProtocol, 0,
+      {"max_packet_size", &Global::max_packet_size, Kind::kUint, "2147483647", {64, UINT32_MAX}, Group::kProtocol, 0,
        "Largest message that is let through, in either direction."},
       {"max_prepared_statements", &Global::max_prepared_statements, Kind::kInt, "200", kNatural, Group::kProtocol, 0,
        "In transaction and statement pooling: how many of the clients' prepared statements are kept on each server. 0: they are not mapped at all."},
@@ -263,8 +263,8 @@ const std::vector<EntryRow>& entry_rows() {
       {Scope::kUser, "transaction_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
       {Scope::kUser, "client_idle_timeout", Kind::kTime, "0 = inherit", "Override for clients logged in as this user."},
       {Scope::kUser, "query_wait_timeout", Kind::kTime, "inherit", "Override for clients logged in as this user; beats database value."},
-      {Scope::kPeer, "host", Kind::kText, "(required)", "Peer address."},
-      {Scope::kPeer, "port", Kind::kInt, "6432", "Peer port."},
+      {Scope::kPeer, "host", Kind::kText, "(required)", "Where the peer listens: a name, an address, the /directory of a unix socket."},
+      {Scope::kPeer, "port", Kind::kInt, "6432", "Port of the peer."},
       {Scope::kPeer, "pool_size", Kind::kInt, "-1 = default_pool_size", "Concurrent cancel forwards to this peer."},
   };
   // clang-format on

@@ -19,10 +19,10 @@ constexpr std::pair<const char*, const char*> kSampleValues[] = {
 constexpr const char* kSampleHead =
     R"(;; pgweir.ini: the configuration of pgweir, see pgweir.ini(5).
 ;;
-;; Lines that begin with ; or # are comments; a comment cannot stand behind a value. Settings that are commented out here
-;; show their defaults. Times are seconds, or have a unit (500ms, 30s, 5min, 1h, 1d); sizes are bytes, or have a unit
-;; (64kB, 16MB, 1GB). After a change: systemctl reload pgweir, or RELOAD on the console. A file with an error changes
-;; nothing; pgweir --check-config FILE tells errors beforehand.
+;; Lines that begin with ; or # are comments; a comment cannot stand behind a value. Settings that are commented out
+;; here show their defaults. Times are seconds, or have a unit (500ms, 30s, 5min, 1h, 1d); sizes are bytes, or have a
+;; unit (64kB, 16MB, 1GB). After a change: systemctl reload pgweir, or RELOAD on the console. A file with an error
+;; changes nothing; pgweir --check-config FILE tells errors beforehand.
 
 ;; ---- Databases ----
 ;; name = key=value key=value ... ; values with blanks stand in 'quotes'.
@@ -164,14 +164,19 @@ std::string preset_text(const Row& row) {
   return row.preset->empty() ? "empty" : *row.preset;
 }
 
-// "on or off; needs a restart; ..."
+// "on or off; needs a restart; ..."; nothing to say of a plain text.
 std::string facts(const Row& row) {
-  std::string out = describe_kind(row.kind);
+  std::string out = row.kind == Kind::kText ? "" : describe_kind(row.kind);
+  auto add = [&out](const char* fact) { out += cat(out.empty() ? "" : "; ", fact); };
   if ((row.range.least != 0 || row.range.most != 0) && row.range.least >= 0 && row.range.most < INT32_MAX)
     out += cat(", ", row.range.least, " to ", row.range.most);
-  if (!row.reloadable()) out += "; needs a restart";
-  if (row.flags & kNoEffect) out += "; accepted, without effect in this version";
+  if (!row.reloadable()) add("needs a restart");
+  if (row.flags & kNoEffect) add("accepted, without effect in this version");
   return out;
+}
+
+std::string in_brackets(const std::string& text, const char* before) {
+  return text.empty() ? "" : cat(before, "(", text, ")");
 }
 
 const char* sample_value(const std::string& name) {
@@ -182,7 +187,7 @@ const char* sample_value(const std::string& name) {
 }
 
 std::string sample_row(const Row& row) {
-  std::string out = "\n" + wrap(cat(row.help, " (", facts(row), ")"), ";; ", 120);
+  std::string out = "\n" + wrap(cat(row.help, in_brackets(facts(row), " ")), ";; ", 120);
   const char* value = sample_value(row.name);
   if (value && row.preset) out += cat(";; Default: ", preset_text(row), "\n");
   if (value) return out + cat(row.name, " = ", value, "\n");
@@ -191,14 +196,16 @@ std::string sample_row(const Row& row) {
 
 std::string manual_row(const std::string& name, const std::string& facts, const std::string& help,
                        const std::string& preset) {
-  return cat(".TP\n.B ", roff(name), "\n", roff(help), "\n.br\n(", roff(facts), ")\n.br\nDefault: ", roff(preset),
-             "\n");
+  return cat(".TP\n.B ", roff(name), "\n", roff(help), in_brackets(roff(facts), "\n.br\n"),
+             "\n.br\nDefault: ", roff(preset), "\n");
 }
 
 std::string manual_entries(Scope scope) {
   std::string out;
   for (const EntryRow& row : entry_rows()) {
-    if (row.scope == scope) out += manual_row(row.name, describe_kind(row.kind), row.help, row.preset);
+    if (row.scope != scope) continue;
+    const std::string kind = row.kind == Kind::kText ? "" : describe_kind(row.kind);
+    out += manual_row(row.name, kind, row.help, row.preset);
   }
   return out;
 }
