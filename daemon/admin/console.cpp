@@ -147,7 +147,7 @@ net::Task<bool> run(Console& console) {
     const Micros until = console.hub.now() + kLookRound;
     net::Waited waited = co_await job->done.wait(console.hub.loop, until);
     if (console.gone()) co_return false;
-    const bool left = client.stream.peer_closed() || client.stream.broken();
+    const bool left = client.stream.peer_gone() || client.stream.broken();
     if (waited == net::Waited::kTimeout && left) co_return console.close(Reason::kClientEof);
   }
   client.query_start = 0;

@@ -112,7 +112,9 @@ bool enter_pool(ClientLogin& login) {
       return login.refuse("pooler is shutting down");
     return pool::set_state(client, pool::ClientState::kConsole) || login.drop("console login in a wrong state");
   }
-  if (!login.entry) login.entry = hub.books.database(login.database);
+  bool made = false;
+  if (!login.entry) login.entry = hub.books.database(login.database, &made);
+  if (made) hub.log.log(cat("registered new auto-database: ", login.database));
   if (!login.entry || login.entry->removed) {
     hub.log.log(cat(log_prefix(client), "login failed: db=", login.database, " user=", login.user));
     return login.refuse(cat("no such database: ", login.database));

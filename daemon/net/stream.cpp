@@ -4,6 +4,7 @@
 #include <event2/event_struct.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -153,6 +154,11 @@ void Stream::on_write_event() {
   } else if (handler_) {
     handler_->on_writable(*this);
   }
+}
+
+bool Stream::peer_gone() const {
+  pollfd asked{fd_, POLLRDHUP, 0};
+  return broken_ || end_seen_ || (::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP | POLLRDHUP)));
 }
 
 void Stream::note_short_read() {

@@ -90,7 +90,9 @@ class Stream {
   bool open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
   bool connecting() const { return connecting_; }
-  bool peer_closed() const { return end_seen_; }  // the peer has shut down; bytes may still wait
+  // Asks the kernel whether the peer has shut down or reset the connection; bytes may still wait. For whoever does not
+  // read at the moment: an event tells him only that something is there.
+  bool peer_gone() const;
   // A send failed; what the peer sent before may still be readable.
   bool broken() const { return broken_; }
 

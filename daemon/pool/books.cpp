@@ -52,7 +52,7 @@ std::shared_ptr<SharedDatabase> Books::known_database(const std::string& name) c
   return found == databases_.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<SharedDatabase> Books::database(const std::string& name) {
+std::shared_ptr<SharedDatabase> Books::database(const std::string& name, bool* made) {
   std::lock_guard lock(mutex_);
   auto found = databases_.find(name);
   if (found != databases_.end()) return found->second;
@@ -60,6 +60,7 @@ std::shared_ptr<SharedDatabase> Books::database(const std::string& name) {
   auto entry = std::make_shared<SharedDatabase>(name, settings::from_fallback(*snapshot_, name), true);
   set_limits(*entry);
   databases_[name] = entry;
+  if (made) *made = true;
   return entry;
 }
 

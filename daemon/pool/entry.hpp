@@ -39,6 +39,7 @@ class ServerEntry : public Hook<> {
   Micros last_activity = 0;    // its last packet
   uint32_t generation = 0;     // SharedDatabase::generation at birth; another one now: obsolete
   uint32_t cancels = 0;        // cancel requests against it that are on their way
+  bool served = false;         // it has been attached to a client
   bool dirty_session = false;  // its session may differ from a fresh one in ways a reset query must undo
   Slot slot;
   Pool* pool = nullptr;

@@ -63,6 +63,7 @@ bool Pool::move(ServerEntry& server, ServerState to) {
     servers(to).push_back(server);
   }
   if (from == ServerState::kIdle || to == ServerState::kIdle) publish_idle();
+  if (to == ServerState::kClosing) shared_->closing.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
@@ -93,6 +94,7 @@ void Pool::leave(ServerEntry& server, ServerState to) {
   server.state_ = to;
   server.pool = nullptr;
   if (from == ServerState::kIdle) publish_idle();
+  if (from == ServerState::kClosing) shared_->closing.fetch_sub(1, std::memory_order_relaxed);
 }
 
 Checkout Pool::checkout(ClientEntry& client, Micros now, bool paused, bool stopping) {
@@ -122,7 +124,7 @@ Checkout Pool::checkout(ClientEntry& client, Micros now, bool paused, bool stopp
 }
 
 bool Pool::lifetime_over(const ServerEntry& server, Micros now) const {
-  if (rules_.server_lifetime <= 0) return true;
+  if (rules_.server_lifetime <= 0) return server.served;  // used once
   if (now - server.connected_at < rules_.server_lifetime) return false;
   return now >= shared_->next_lifetime_kill.load(std::memory_order_relaxed);
 }
@@ -137,8 +139,7 @@ std::optional<Unfit> Pool::unfit(const ServerEntry& server, const Condition& con
   if (paused) return Unfit::kPaused;
   if (lifetime_over(server, now)) return Unfit::kLifetime;
   int most = shared_->servers.limit();
-  if (most > 0 && shared_->servers.used() > most + shared_->reserve.load(std::memory_order_relaxed))
-    return Unfit::kSurplus;
+  if (most > 0 && shared_->live() > most + shared_->reserve.load(std::memory_order_relaxed)) return Unfit::kSurplus;
   return std::nullopt;
 }
 
@@ -205,15 +206,17 @@ Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell)
     move(*step.server, ServerState::kTested);
     return step;
   }
+  // Servers that come without our doing more: those that log in and those that are being checked or reset.
   size_t logins = servers(ServerState::kLogin).size();
-  if (waiting > 0 && logins < demand) {
+  size_t coming = logins + servers(ServerState::kTested).size();
+  if (waiting > 0 && coming < demand) {
     if (auto worker = shared_->idle_elsewhere(worker_)) {
       step.step = Supply::Step::kAsk;
       step.worker = *worker;
       return step;
     }
   }
-  if (logins >= std::min(demand, kLoginsAtOnce)) return step;
+  if (coming >= demand || logins >= kLoginsAtOnce) return step;
   if (auto trouble = shared_->trouble()) {
     if (now < trouble->retry_at || shared_->logins.load() > 0) return step;
   }
@@ -261,7 +264,7 @@ ServerEntry* Pool::next_to_close(Micros now, bool paused, Unfit* why) {
     for (ServerEntry* server = list.back(); server;) {
       ServerEntry* before = list.previous(*server);
       bool idle_too_long = rules_.server_idle_timeout > 0 && now - server->last_activity > rules_.server_idle_timeout &&
-                           shared_->servers.used() > minimum;
+                           shared_->live() > minimum;
       if (auto objection = unfit(*server, rested, now, paused)) {
         *why = *objection;
         if (*objection == Unfit::kLifetime && rules_.server_lifetime > 0) {

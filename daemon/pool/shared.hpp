@@ -118,9 +118,12 @@ class SharedPool {
   Quota servers;                              // pool_size
   std::atomic<int> reserve{0};                // reserve_pool_size
   std::atomic<int> minimum{0};                // min_pool_size
+  std::atomic<int> closing{0};                // servers that keep their slot until PostgreSQL has closed its side
   std::atomic<int> logins{0};                 // servers logging in now, all workers
   std::atomic<Micros> next_lifetime_kill{0};  // server_lifetime kills of one pool are spaced
   ScramMemo server_keys;                      // of the password its servers take, so that PBKDF2 runs once
+
+  int live() const { return servers.used() - closing.load(std::memory_order_relaxed); }
 
   Published& published(unsigned worker) { return published_[worker]; }
   const Published& published(unsigned worker) const { return published_[worker]; }
@@ -217,7 +220,8 @@ class Books {
   Quota& clients() { return clients_; }  // max_client_conn, all sockets
 
   // The entry of that name; made from "*" when there is such a template. Null: no such database.
-  std::shared_ptr<SharedDatabase> database(const std::string& name);
+  // *made: set to true when it was made now (to be logged).
+  std::shared_ptr<SharedDatabase> database(const std::string& name, bool* made = nullptr);
   std::shared_ptr<SharedDatabase> known_database(const std::string& name) const;  // never makes one
   std::shared_ptr<SharedUser> user(const std::string& name);
   std::shared_ptr<SharedPool> pool(const std::shared_ptr<SharedDatabase>& database, const std::string& user);

@@ -1,5 +1,6 @@
 #include "relay/relay.hpp"
 
+#include <cstring>
 #include <utility>
 
 #include "base/text.hpp"
@@ -16,6 +17,7 @@ using session::Server;
 namespace {
 constexpr int kReadsATurn = 8;  // then others have their turn
 constexpr size_t kHeaderSize = 5;
+constexpr size_t kSmall = 4 * 1024;
 constexpr size_t kMostHeld = 64 * 1024;  // of a server's message that we would like to see whole but need not
 }  // namespace
 
@@ -51,7 +53,7 @@ void Relay::open(Client& client) {
 bool Relay::may_read(Client& client) {
   if (client.state() == ClientState::kWaiting) {
     // Its next bytes are for later, but its end is not: nobody would read the answer.
-    if (client.stream.peer_closed() || client.stream.broken()) close_client(hub_, client, Reason::kClientEof);
+    if (client.stream.peer_gone()) close_client(hub_, client, Reason::kClientEof);
     return false;
   }
   Server* server = client.server;
@@ -64,21 +66,13 @@ void Relay::read_client(Client& client) {
   size_t room = Outbox::kSlot;
   for (int reads = 0; reads < kReadsATurn; ++reads) {
     if (client.state() == ClientState::kGone || !may_read(client)) return;
-    char* at = hub_.outbox.slot(room);
-    net::IoResult got = client.stream.read(at, room);
+    ByteView bytes;
+    net::IoResult got = read_behind_held(client, room, bytes);
     if (got.status == net::IoStatus::kAgain) return;
     if (got.status != net::IoStatus::kOk) return lost(client, got);
     client.last_request = hub_.now();
     client.local_pool->counters.received += got.bytes;
-    Scan scan;
-    if (client.held) {
-      client.held->append(at, got.bytes);
-      std::unique_ptr<std::string> held = std::move(client.held);
-      scan = scan_client(client, hub_.outbox.scribble(*held));
-    } else {
-      hub_.outbox.keep(got.bytes);
-      scan = scan_client(client, ByteView(at, got.bytes));
-    }
+    Scan scan = scan_client(client, bytes);
     if (scan == Scan::kClosed || !client.stream.maybe_readable()) return;
     if (got.bytes == room) {  // a stream of bytes: straight on, in large pieces
       hub_.outbox.flush();
@@ -139,21 +133,13 @@ void Relay::read_server(Server& server) {
       return;  // closing, gone, moving, or a coroutine reads it
     }
     if (server.client && server.client->stream.unsent() > 0) return;
-    char* at = hub_.outbox.slot(room);
-    net::IoResult got = server.stream.read(at, room);
+    ByteView bytes;
+    net::IoResult got = read_behind_held(server, room, bytes);
     if (got.status == net::IoStatus::kAgain) return;
     if (got.status != net::IoStatus::kOk) return lost(server, got);
     server.last_activity = hub_.now();
     server.local_pool->counters.sent += got.bytes;
-    Scan scan;
-    if (server.held) {
-      server.held->append(at, got.bytes);
-      std::unique_ptr<std::string> held = std::move(server.held);
-      scan = scan_server(server, hub_.outbox.scribble(*held));
-    } else {
-      hub_.outbox.keep(got.bytes);
-      scan = scan_server(server, ByteView(at, got.bytes));
-    }
+    Scan scan = scan_server(server, bytes);
     if (scan == Scan::kClosed || !server.stream.maybe_readable()) return;
     if (got.bytes == room) {
       hub_.outbox.flush();
@@ -176,15 +162,17 @@ Relay::Scan Relay::scan_server(Server& server, ByteView bytes) {
     if (piece.at == bytes.size()) break;
     wire::Header header;
     wire::Frame frame = wire::parse_header(piece.rest(), most, header);
-    if (frame == wire::Frame::kBad) {
+    bool bad_ready = frame == wire::Frame::kOk && header.type == 'Z' && header.length != 5;
+    if (frame == wire::Frame::kBad || bad_ready) {
       close_server(hub_, server, Reason::kServerBadHeader);
       return Scan::kClosed;
     }
     size_t size = frame == wire::Frame::kOk ? header.length + size_t{1} : 0;
     bool wait = frame == wire::Frame::kNeedMore;
     if (!wait && size > piece.rest().size()) {
+      // Small messages are passed on whole, so that a server that is lost leaves none of them half told.
       const ServerRule& rule = server_rule(header.type);
-      wait = rule.whole && (rule.must || size <= kMostHeld);
+      wait = rule.must || size <= (rule.whole ? kMostHeld : kSmall);
     }
     if (wait) {
       if (server.client) send_run(*server.client, piece);
@@ -210,6 +198,25 @@ void Relay::lost(Server& server, const net::IoResult& got) {
 }
 
 // ---- pieces ----
+
+// One read. What is held of an earlier one is put in front, so that the two are one piece.
+net::IoResult Relay::read_behind_held(End& end, size_t room, ByteView& bytes) {
+  size_t kept = end.held ? end.held->size() : 0;
+  bool large = kept + room > Outbox::kArena;
+  char* at = hub_.outbox.slot(large ? room : kept + room);
+  net::IoResult got = end.stream.read(large ? at : at + kept, room);
+  if (got.status != net::IoStatus::kOk) return got;
+  if (large) {
+    end.held->append(at, got.bytes);
+    bytes = hub_.outbox.scribble(*end.held);
+  } else {
+    if (kept > 0) std::memcpy(at, end.held->data(), kept);
+    hub_.outbox.keep(kept + got.bytes);
+    bytes = ByteView(at, kept + got.bytes);
+  }
+  end.held.reset();
+  return got;
+}
 
 // Keeps what cannot be handled yet. An end without such bytes owns no buffer.
 Relay::Scan Relay::hold(End& end, ByteView rest) {

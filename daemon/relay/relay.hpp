@@ -63,6 +63,7 @@ class Relay {
   bool may_read(session::Client& client);
   Scan scan_client(session::Client& client, ByteView bytes);
   Scan scan_server(session::Server& server, ByteView bytes);
+  net::IoResult read_behind_held(session::End& end, size_t room, ByteView& bytes);
   Scan hold(session::End& end, ByteView rest);
   void send_run(session::End& to, Piece& piece);
   void pass(session::End& from, Piece& piece, size_t message_size);
@@ -89,6 +90,8 @@ class Relay {
   Scan on_server_message(session::Server& server, Piece& piece, const wire::Header& header);
   Scan on_unlinked(session::Server& server, Piece& piece, char type, ByteView body, size_t size);
   Scan on_ready(session::Server& server, Piece& piece, const track::Match& match);
+  void release_if_over(session::Server& server);
+  void trim_statements(session::Server& server);
   Scan on_hidden_ready(session::Server& server);
   Scan mismatch(session::Server& server, char type);
   bool last_words(session::Server& server, ByteView body);

@@ -158,7 +158,14 @@ void Relay::on_command(Server& server, ByteView body) {
   bool discard = is_tag(body, "DISCARD ALL");
   if (discard || is_tag(body, "DEALLOCATE ALL")) {
     server.statements.clear();
-    if (server.client) server.client->statements.clear();
+    Client* client = server.client;
+    if (client) client->statements.clear();
+    // What was prepared behind that command, in the same pipeline, is not touched by it.
+    server.replies.for_each_note([&](Kind kind, Action, const track::StatementNote& note) {
+      if (kind != Kind::kParse || !note.statement) return;
+      if (note.sent) server.statements.sent(note.statement, server.batch);
+      if (client && !note.client_name.empty()) client->statements.add(note.client_name, note.statement);
+    });
   }
   if (discard || is_tag(body, "RESET")) server.parameters.set_extras(nullptr);
 }
@@ -198,16 +205,36 @@ Relay::Scan Relay::on_ready(Server& server, Piece& piece, const track::Match& ma
     close_client(hub_, client, Reason::kTransactionInStatementMode);
     return server.state() == pool::ServerState::kActive ? Scan::kDone : Scan::kClosed;
   }
-  bool over = answered && server.transaction == 'I' && client.body_left == 0;
-  if (over && mode != settings::PoolMode::kSession) release(hub_, server);
+  if (answered && mode != settings::PoolMode::kSession) trim_statements(server);
+  release_if_over(server);
   return server.state() == pool::ServerState::kGone || server.state() == pool::ServerState::kClosing ? Scan::kClosed
                                                                                                      : Scan::kDone;
 }
 
-// The SETs of an attach are through.
+// The transaction is over and nothing is owed or half sent: the server is free for others.
+void Relay::release_if_over(Server& server) {
+  Client& client = *server.client;
+  bool over = server.replies.all_answered() && server.transaction == 'I' && client.body_left == 0;
+  if (over && client.local_pool->rules().mode != settings::PoolMode::kSession) release(hub_, server);
+}
+
+// A batch may have needed more statements than a server keeps; now that it is through, the rest goes.
+void Relay::trim_statements(Server& server) {
+  auto most = static_cast<size_t>(std::max(server.local_pool->rules().max_prepared_statements, 0));
+  if (server.statements.size() <= most) return;
+  evict_statements(server);
+  if (!server.replies.in_extended_batch()) return;
+  hub_.outbox.add(server, ByteView("S\0\0\0\4", 5));
+  server.replies.expect(Kind::kSync, Action::kHide);
+}
+
+// The SETs of an attach are through, or an eviction between two batches.
 Relay::Scan Relay::on_hidden_ready(Server& server) {
   Client& client = *server.client;
-  if (!server.hidden_set) return Scan::kDone;
+  if (!server.hidden_set) {
+    release_if_over(server);
+    return Scan::kDone;
+  }
   server.hidden_set = false;
   if (!server.set_error.empty()) {
     std::string text = cat("invalid server parameter: ", server.set_error);

@@ -9,7 +9,7 @@ namespace pgweir::session {
 
 namespace {
 
-constexpr Micros kClosingPatience = 5 * kSecond;
+constexpr Micros kClosingPatience = 2 * kSecond;
 
 // What is said to a client before it is closed. Nothing in the middle of a message: it would be taken for its body.
 void say_goodbye(Hub& hub, Client& client, bool mid_message, std::string_view sqlstate, std::string_view text) {
@@ -62,6 +62,8 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   server->client = nullptr;
   if (server->retry) server->retry->phase = RetryCopy::Phase::kOff;
   if (fate == Fate::kClose || client.replication != Replication::kNone) {
+    // What still runs there would go on without anybody to read it.
+    if (!server->replies.empty()) hub.cancel_abandoned(*server);
     close_server(hub, *server, reason);
     return;
   }
@@ -122,6 +124,7 @@ void link(Hub& hub, Client& client, Server& server) {
   client.server = &server;
   server.client = &client;
   server.attached_at = now;
+  server.served = true;
   server.dirty_session = true;
   server.held_until_proven = false;
   Counters& counters = server.local_pool->counters;
@@ -193,7 +196,9 @@ void returned(Hub& hub, Server& server, bool reset_done) {
 
 void feed(Hub& hub, LocalPool& pool) {
   for (;;) {
-    pool::Supply step = pool.supply(pool.welcome_waiters, hub.now(), hub.paused(pool), hub.bell());
+    // Logins that wait need a server only as long as there is no welcome; they are resumed a little later.
+    size_t greetings = pool.welcome_waiters > 0 && !pool.shared().welcome() ? pool.welcome_waiters : 0;
+    pool::Supply step = pool.supply(greetings, hub.now(), hub.paused(pool), hub.bell());
     using Step = pool::Supply::Step;
     switch (step.step) {
       case Step::kNothing: return;
@@ -204,7 +209,15 @@ void feed(Hub& hub, LocalPool& pool) {
         resume(hub, server);
         break;
       }
-      case Step::kLaunch: hub.launch(pool, std::move(step.slot)); break;
+      case Step::kLaunch: {
+        const pool::Quota& size = pool.shared().servers;
+        if (size.limit() > 0 && size.used() > size.limit()) {
+          hub.log.warning(cat(pool.shared().database->name, "/", pool.shared().user->name,
+                              ": taking connection from reserve_pool"));
+        }
+        hub.launch(pool, std::move(step.slot));
+        break;
+      }
       case Step::kAsk: hub.ask_for_server(step.worker, pool.shared()); return;
       case Step::kEvict: hub.evict_for(pool, step.limit); return;
     }

@@ -95,6 +95,7 @@ class Hub {
   virtual void launch(LocalPool& pool, pool::Slot slot) = 0;  // log a new server in
   virtual void start_reset(Server& server) = 0;               // server_reset_query, then returned()
   virtual void start_check(Server& server) = 0;               // server_check_query, then returned()
+  virtual void cancel_abandoned(Server& server) = 0;          // a cancel request for a server about to be closed
   virtual void start_clean_up(Server& server) = 0;            // cancel, drain, roll back within the budget
   virtual void send_server(unsigned worker, std::unique_ptr<Server> server) = 0;
   virtual void ask_for_server(unsigned worker, pool::SharedPool& shared) = 0;

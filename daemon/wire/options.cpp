@@ -1,5 +1,7 @@
 #include "wire/options.hpp"
 
+#include <algorithm>
+
 namespace pgweir::wire {
 
 namespace {
@@ -45,7 +47,9 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_options(ByteView 
     }
     size_t equals = item.find('=');
     if (equals == std::string::npos || equals == 0) return bad;
-    settings.emplace_back(item.substr(0, equals), item.substr(equals + 1));
+    std::string name = item.substr(0, equals);
+    std::replace(name.begin(), name.end(), '-', '_');  // as PostgreSQL's ParseLongOption does
+    settings.emplace_back(std::move(name), item.substr(equals + 1));
   }
   return settings;
 }

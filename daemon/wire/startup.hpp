@@ -13,7 +13,7 @@ namespace pgweir::wire {
 
 inline constexpr uint32_t kProtocol30 = 196608;
 inline constexpr uint32_t kProtocol32 = 196610;
-inline constexpr size_t kMostStartup = 10000;  // PostgreSQL's MAX_STARTUP_PACKET_LENGTH
+inline constexpr size_t kMostStartup = 65535;  // compat/wire.md section 1
 inline constexpr size_t kMostCancelKey = 256;
 
 struct SslRequest {};

@@ -126,6 +126,13 @@ void Worker::answer_ticket(uint64_t number, CancelOutcome outcome) {
   tickets_.erase(found);
 }
 
+void Worker::cancel_abandoned(Server& server) {
+  if (server.cancels > 0 || !server.stream.open()) return;
+  ++tally.cancels;
+  cancels_.push_back(std::make_unique<net::Spawned>());
+  cancels_.back()->start(loop, login::forward_cancel(*this, server), [] {});
+}
+
 // Only while that client's own query runs is anything sent to its server; one request a server at a time.
 bool Worker::start_cancel(Client& client, std::function<void(CancelOutcome)> done) {
   if (client.state() == pool::ClientState::kWaiting) {

@@ -235,6 +235,7 @@ class TestHub final : public session::Hub, public Office, private net::Turn {
   void launch(session::LocalPool&, pool::Slot) override {}
   void start_reset(session::Server&) override {}
   void start_check(session::Server&) override {}
+  void cancel_abandoned(session::Server&) override {}
   void start_clean_up(session::Server&) override {}
   void send_server(unsigned, std::unique_ptr<session::Server>) override {}
   void ask_for_server(unsigned, pool::SharedPool&) override {}
