@@ -163,8 +163,8 @@ def test_failed_parse_leaves_nothing_behind(pw):
     conn = pw.connect()
     conn.send(wire.parse("SELECT * FROM nowhere", "s"), wire.sync())
     assert types(conn.read_until("Z")) == "EZ"
-    with pytest.raises(wire.ServerError):
-        execute(conn, "s")
+    conn.send(wire.bind([], "s"), wire.sync())
+    conn.expect_fatal("prepared statement did not exist", "08P01")
     conn = pw.connect()
     conn.send(wire.parse("SELECT * FROM nowhere", "s"), wire.sync())
     assert types(conn.read_until("Z")) == "EZ"
@@ -336,7 +336,7 @@ def test_statement_mode_has_them_too(start):
 
 def test_malformed_messages(pw):
     bad = [wire.message("P", b"s"), wire.message("P", b"s\0SELECT 1"), wire.message("P", b"s\0SELECT 1\0"),
-           wire.message("P", b"s\0SELECT 1\0\x7f\xff"), wire.message("B", b"\0s"), wire.message("B", b"\0s\0\0\x01"),
+           wire.message("P", b"s\0SELECT 1\0\x7f\xff"), wire.message("B", b"\0s"), wire.message("B", b"\0s\0\0\x01\0"),
            wire.message("B", b"\0s\0\0\0\xff\xff"), wire.message("B", b"\0s\0\0\0\0\x01\x7f\xff\xff\xff"),
            wire.message("D", b""), wire.message("D", b"S"), wire.message("D", b"Xs\0"), wire.message("C", b""),
            wire.message("C", b"Ss"), wire.message("E", b""), wire.message("E", b"\0\0")]

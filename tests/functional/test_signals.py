@@ -325,6 +325,7 @@ def test_logfile_layout(start):
     pw.connect(application_name="x").terminate()
     pw.refused("ghost")
     system.wait_for(lambda: "client close request" in open(logfile).read(), 10, "the closing line")
+    system.wait_for(lambda: "pooler error" in open(logfile).read(), 10, "the refusal")
     lines = open(logfile).read().splitlines()
     layout = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [A-Z]+ \[%d\] (FATAL|ERROR|WARNING|LOG|DEBUG|NOISE) " % pw.pid)
     assert all(layout.match(line) or line.startswith("\t") for line in lines), lines
