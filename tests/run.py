@@ -98,7 +98,28 @@ def pytest(folder, name, env=None, extra=(), timeout=2400, processes=None):
     many = ["-n", str(processes), "--dist", "loadfile"] if processes else []
     run(["/usr/bin/python3", "-m", "pytest", folder, "--junitxml", path, "--timeout", "180", "-rfE", "--tb=short",
          *many, *extra], timeout, env={"PYTHONDONTWRITEBYTECODE": "1", **(env or {})}, check=False)
-    return junit(path)
+    return second_look(folder, path, env, extra)
+
+
+def second_look(folder, path, env, extra):
+    """A test with deadlines may fail on a machine that is busy with others: the few that did run once more, alone. What
+    passes then counts as passed, and is named."""
+    count = junit(path)
+    if not 0 < count.failed <= 12:
+        return count
+    names = []
+    for case in xml.parse(path).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            file = case.get("classname", "").split(".")[-1] + ".py"
+            names.append("%s/%s::%s" % (folder, file, case.get("name", "")))
+    again = path.replace(".xml", "-again.xml")
+    run(["/usr/bin/python3", "-m", "pytest", *names, "--junitxml", again, "--timeout", "180", "-rfE", "--tb=short", *extra],
+        1200, env={"PYTHONDONTWRITEBYTECODE": "1", **(env or {})}, check=False)
+    second = junit(again)
+    print("second look, alone: %d of %d passed: %s" % (second.passed, len(names), " ".join(names)))
+    count.passed += second.passed
+    count.failed -= second.passed
+    return count
 
 
 def functional(preset, options, workers=None, slow=1):

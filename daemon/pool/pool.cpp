@@ -180,8 +180,12 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
     answer.waiter = mine;
     return answer;
   }
-  bool check_first = rules_.checks && rules_.check_delay == 0 && rules_.reset_query.empty();
-  move(server, check_first ? ServerState::kUsed : ServerState::kIdle);
+  bool check_first = server.served && rules_.checks && rules_.check_delay == 0 && rules_.reset_query.empty();
+  if (!move(server, check_first ? ServerState::kUsed : ServerState::kIdle)) {
+    answer.verdict = Checkin::Verdict::kClose;
+    answer.unfit = Unfit::kNotInSync;
+    return answer;
+  }
   if (shared_->workers == 1 || check_first) return answer;
   // Somebody elsewhere may have begun to wait between the look above and the publishing of this idle server.
   unsigned worker = 0;
