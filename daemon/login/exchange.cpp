@@ -32,9 +32,7 @@ struct Swallowed {
   void undo(session::Server& server) const {
     for (auto item = items.rbegin(); item != items.rend(); ++item) {
       if (item->kind == track::Kind::kParse) server.statements.remove(*item->statement);
-      if (item->kind != track::Kind::kClose) continue;
-      server.statements.sent(item->statement, 0);
-      server.statements.confirm(*item->statement);
+      if (item->kind == track::Kind::kClose) server.statements.not_closed(item->statement);
     }
   }
 };

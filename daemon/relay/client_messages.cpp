@@ -148,6 +148,10 @@ Relay::Scan Relay::on_unnamed_parse(Client& client, Piece& piece, size_t size, b
 
 void Relay::send_parse(Server& server, const track::Statement& statement) {
   std::string message;
+  if (server.statements.in_doubt(statement)) {
+    wire::append_close_statement(message, statement.name());
+    server.replies.expect(Kind::kClose, Action::kHide);
+  }
   wire::append_parse(message, statement.name(), statement.body());
   hub_.outbox.add_copy(server, message);
   ++server.local_pool->counters.server_parses;
@@ -184,8 +188,7 @@ void Relay::evict_statements(Server& server) {
     hub_.outbox.add_copy(server, message);
     Expected expected = server.replies.expect(Kind::kClose, Action::kHide, note_of(victim, {}, true));
     if (expected == Expected::kOwed) continue;
-    server.statements.sent(victim, server.batch);
-    server.statements.confirm(*victim);
+    server.statements.not_closed(victim);
     return;
   }
 }

@@ -44,8 +44,7 @@ struct Swallowed {
         if (note.sent) server.statements.remove(*note.statement);
         if (client && !note.client_name.empty()) client->statements.remove(note.client_name);
       } else if (note.sent) {  // an eviction that did not happen
-        server.statements.sent(note.statement, server.batch);
-        server.statements.confirm(*note.statement);
+        server.statements.not_closed(note.statement);
       } else if (client) {
         client->statements.add(note.client_name, note.statement);
       }
@@ -173,7 +172,7 @@ void Relay::on_command(Server& server, ByteView body) {
 void Relay::on_completed(Server& server, const track::Match& match) {
   if (!match.note || !match.note->statement || match.kind != Kind::kParse) return;
   const track::StatementPtr& statement = match.note->statement;
-  server.statements.sent(statement, server.batch);
+  if (!server.statements.known(*statement)) server.statements.sent(statement, server.batch);
   server.statements.confirm(*statement);
 }
 

@@ -1,5 +1,7 @@
 #include "track/statements.hpp"
 
+#include <algorithm>
+
 namespace pgweir::track {
 
 Statement::~Statement() {
@@ -48,50 +50,89 @@ void ClientStatements::remove(ByteView name) {
   if (names_->empty()) names_.reset();
 }
 
+ServerStatements::Item* ServerStatements::find(const Statement& statement) const {
+  if (!state_) return nullptr;
+  auto found = state_->by_number.find(statement.number());
+  return found == state_->by_number.end() ? nullptr : &*found->second;
+}
+
 bool ServerStatements::use(const Statement& statement, uint64_t batch) {
   if (!state_) return false;
   auto found = state_->by_number.find(statement.number());
   if (found == state_->by_number.end()) return false;
-  found->second->batch = batch;
+  Item& item = *found->second;
+  bool sure = item.presence == Presence::kConfirmed || (item.presence == Presence::kSent && item.parsed_in == batch);
+  if (!sure) return false;
+  item.batch = batch;
   state_->order.splice(state_->order.end(), state_->order, found->second);
   return true;
 }
 
 bool ServerStatements::confirmed(const Statement& statement) const {
+  const Item* item = find(statement);
+  return item && item->presence == Presence::kConfirmed;
+}
+
+bool ServerStatements::in_doubt(const Statement& statement) const {
   if (!state_) return false;
-  auto found = state_->by_number.find(statement.number());
-  return found != state_->by_number.end() && found->second->confirmed;
+  if (const Item* item = find(statement)) return item->presence != Presence::kConfirmed;
+  const auto& evicted = state_->evicted;
+  return std::find(evicted.begin(), evicted.end(), statement.number()) != evicted.end();
 }
 
 void ServerStatements::sent(StatementPtr statement, uint64_t batch) {
   if (!state_) state_ = std::make_unique<State>();
+  if (Item* item = find(*statement)) {
+    item->presence = Presence::kSent;
+    item->batch = item->parsed_in = batch;
+    item->sent_again = true;
+    ++item->under_way;
+    return;
+  }
   uint64_t number = statement->number();
-  if (use(*statement, batch)) return;
-  state_->order.push_back({std::move(statement), batch, false});
+  state_->order.push_back({std::move(statement), batch, batch, 1});
   state_->by_number[number] = std::prev(state_->order.end());
 }
 
 void ServerStatements::confirm(const Statement& statement) {
-  if (!state_) return;
-  auto found = state_->by_number.find(statement.number());
-  if (found != state_->by_number.end()) found->second->confirmed = true;
+  Item* item = find(statement);
+  if (!item) return;
+  if (item->under_way > 0) --item->under_way;
+  // With another Parse under way behind a Close, only that one's answer counts.
+  if (item->under_way == 0) item->presence = Presence::kConfirmed;
 }
 
 void ServerStatements::remove(const Statement& statement) {
-  if (!state_) return;
+  Item* item = find(statement);
+  if (!item) return;
+  if (item->under_way > 0) --item->under_way;
+  if (item->under_way > 0) return;
+  if (item->sent_again) {
+    item->presence = Presence::kDoubtful;
+    return;
+  }
   auto found = state_->by_number.find(statement.number());
-  if (found == state_->by_number.end()) return;
   state_->order.erase(found->second);
   state_->by_number.erase(found);
+}
+
+void ServerStatements::not_closed(StatementPtr statement) {
+  if (find(*statement)) return;  // sent again meanwhile, behind a Close of its own
+  sent(statement, 0);
+  Item* item = find(*statement);
+  item->under_way = 0;
+  item->presence = Presence::kDoubtful;
+  item->sent_again = true;
 }
 
 StatementPtr ServerStatements::evict(size_t most, uint64_t batch) {
   if (!state_ || state_->by_number.size() <= most) return nullptr;
   for (auto item = state_->order.begin(); item != state_->order.end(); ++item) {
-    if (item->batch == batch || !item->confirmed) continue;
+    if (item->batch == batch || item->presence == Presence::kSent) continue;
     StatementPtr victim = std::move(item->statement);
     state_->by_number.erase(victim->number());
     state_->order.erase(item);
+    state_->evicted[state_->next_evicted++ % state_->evicted.size()] = victim->number();
     return victim;
   }
   return nullptr;

@@ -4,7 +4,7 @@
 // evicted. compat/wire.md section 10.
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -77,32 +77,51 @@ class ClientStatements {
 };
 
 // What one server has prepared, least recently used first out.
+//
+// A pipeline may hold several batches (requests up to a Sync). What a batch sends is certain for the rest of that
+// batch: either it succeeds, or an error swallows what follows too. The next batch cannot know: there the statement is
+// in doubt until its answer comes, and must be closed before it is parsed again (closing what is not there is no
+// error).
 class ServerStatements {
  public:
-  // Present: confirmed, or sent in the batch that is open now. Counts as a use of it, in batch `batch`.
+  // Present: confirmed, or sent in this batch. Counts as a use of it, in batch `batch`.
   bool use(const Statement& statement, uint64_t batch);
+  bool known(const Statement& statement) const { return state_ && state_->by_number.count(statement.number()) > 0; }
   bool confirmed(const Statement& statement) const;
+  // Not to be used, but perhaps there: its Parse must have a Close before it.
+  bool in_doubt(const Statement& statement) const;
   // Its Parse is being sent.
   void sent(StatementPtr statement, uint64_t batch);
   void confirm(const Statement& statement);
   // Its Parse failed or was swallowed by an error, or it was closed.
   void remove(const Statement& statement);
+  // An error has swallowed the Close of an evicted one: it is in doubt.
+  void not_closed(StatementPtr statement);
   // Over `most`: the one to close now, already removed here. Null: none, or all are used by the open batch `batch`.
   StatementPtr evict(size_t most, uint64_t batch);
   void clear() { state_.reset(); }
   size_t size() const { return state_ ? state_->by_number.size() : 0; }
 
  private:
+  enum class Presence : uint8_t { kSent, kConfirmed, kDoubtful };
   struct Item {
     StatementPtr statement;
-    uint64_t batch;  // that used it last
-    bool confirmed;
+    uint64_t batch;      // that used it last
+    uint64_t parsed_in;  // batch of its last Parse
+    uint32_t under_way;  // Parses that have not been answered
+    Presence presence = Presence::kSent;
+    bool sent_again = false;  // more than one Parse: which of them an error took is not known
   };
   using Order = std::list<Item>;  // the least recently used in front
   struct State {
     Order order;
     std::unordered_map<uint64_t, Order::iterator> by_number;
+    // The last ones evicted: an error may have swallowed their Close. A number that stands here longer than it must
+    // costs one Close.
+    std::array<uint64_t, 16> evicted{};
+    size_t next_evicted = 0;
   };
+  Item* find(const Statement& statement) const;
   std::unique_ptr<State> state_;
 };
 
