@@ -193,7 +193,8 @@ class AuthFiles {
     for (const auth::Complaint& complaint : loaded->complaints) {
       // The second phrase is PgBouncer's, which monitors look for (compat/messages.tsv).
       bool rule = complaint.skipped && complaint.text.rfind("hba line ", 0) == 0;
-      std::string text = rule ? cat(complaint.text, "; could not parse hba config line ", complaint.line) : complaint.text;
+      std::string text =
+          rule ? cat(complaint.text, "; could not parse hba config line ", complaint.line) : complaint.text;
       result_.warnings.push_back({complaint.file, complaint.line, std::move(text)});
       if (complaint.skipped) result_.auth_files_broken = true;
     }

@@ -11,11 +11,8 @@ constexpr Range kNatural{0, INT32_MAX};
 constexpr Range kInteger{INT32_MIN, INT32_MAX};  // limits: PgBouncer takes any negative number as "no limit"
 constexpr std::nullopt_t kUnset = std::nullopt;
 
-}  // namespace
-
-const std::vector<Row>& global_rows() {
-  // clang-format off
-  static const std::vector<Row> rows = {
+// clang-format off
+const std::vector<Row> kGlobalRows = {
       {"admin_users", &Global::admin_users, Kind::kText, "", kAny, Group::kAuth, 0,
        "Users with all rights on the console (database pgweir). Separated by commas or blanks; the case of letters counts."},
       {"application_name_add_host", &Global::application_name_add_host, Kind::kBool, "0", kAny, Group::kProtocol, 0,
@@ -223,52 +220,75 @@ const std::vector<Row>& global_rows() {
       {"workers", &Global::workers, Kind::kText, "auto", kAny, Group::kProcess, kRestart,
        "Worker threads, 1 to 64. auto: half the processors, at most 4."},
   };
-  // clang-format on
-  return rows;
+// clang-format on
+
+const std::vector<EntryRow> kEntryRows = {
+    {Scope::kDatabase, "dbname", Kind::kText, "client-side database name", "Database name sent to the server."},
+    {Scope::kDatabase, "host", Kind::kText, "(unset = unix_socket_dir)",
+     "Where the server is: a name, an IPv4 or IPv6 address, the /directory of a unix socket, an @abstract one, or "
+     "several of them with commas between."},
+    {Scope::kDatabase, "port", Kind::kInt, "5432", "Server port (also Unix socket suffix)."},
+    {Scope::kDatabase, "user", Kind::kText, "(unset = client user)",
+     "Forces server login user: one pool per database."},
+    {Scope::kDatabase, "password", Kind::kText, "(from auth_file)", "Secret of that user: plain text, md5 or SCRAM."},
+    {Scope::kDatabase, "auth_user", Kind::kText, "global auth_user",
+     "Account that runs auth_query for this database (accepted, without effect in this version)."},
+    {Scope::kDatabase, "auth_query", Kind::kText, "global auth_query",
+     "Another query for this database (accepted, without effect in this version)."},
+    {Scope::kDatabase, "auth_dbname", Kind::kText, "global auth_dbname",
+     "Entry in which auth_query runs (accepted, without effect in this version)."},
+    {Scope::kDatabase, "pool_size", Kind::kInt, "-1 = inherit",
+     "Pool size for all pools of this database (user setting wins)."},
+    {Scope::kDatabase, "min_pool_size", Kind::kInt, "-1 = inherit", "Minimum servers kept per pool."},
+    {Scope::kDatabase, "reserve_pool_size", Kind::kInt, "-1 = inherit",
+     "Reserve servers per pool (user setting wins)."},
+    {Scope::kDatabase, "reserve_pool", Kind::kInt, "-1 = inherit", "Older name of reserve_pool_size."},
+    {Scope::kDatabase, "connect_query", Kind::kText, "(none)",
+     "Sent once to each new server; its errors are logged and ignored."},
+    {Scope::kDatabase, "pool_mode", Kind::kPoolMode, "inherit", "Pool mode for this database (user setting wins)."},
+    {Scope::kDatabase, "load_balance_hosts", Kind::kLoadBalance, "round-robin",
+     "With several hosts: the next one for every connection, or one until a connection fails."},
+    {Scope::kDatabase, "max_db_connections", Kind::kInt, "<=0 = inherit",
+     "Server connection cap over all pools of the database."},
+    {Scope::kDatabase, "max_db_client_connections", Kind::kInt, "<=0 = inherit",
+     "Client connection cap for the database."},
+    {Scope::kDatabase, "server_lifetime", Kind::kTime, "0 = inherit",
+     "Close servers older than that once they are free."},
+    {Scope::kDatabase, "client_encoding", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+    {Scope::kDatabase, "datestyle", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+    {Scope::kDatabase, "timezone", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+    {Scope::kDatabase, "application_name", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
+    {Scope::kDatabase, "query_wait_timeout", Kind::kTime, "inherit", "Waiting limit override (user setting wins)."},
+    {Scope::kUser, "pool_size", Kind::kInt, "-1 = inherit",
+     "Pool size for every pool of this user; beats database value."},
+    {Scope::kUser, "reserve_pool_size", Kind::kInt, "-1 = inherit",
+     "Reserve size for this user's pools; beats database value."},
+    {Scope::kUser, "pool_mode", Kind::kPoolMode, "inherit", "Pool mode for this pool user; beats database value."},
+    {Scope::kUser, "max_user_connections", Kind::kInt, "<=0 = inherit", "Server connection cap for the pool user."},
+    {Scope::kUser, "max_user_client_connections", Kind::kInt, "<=0 = inherit",
+     "Client connection cap for the login user."},
+    {Scope::kUser, "query_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
+    {Scope::kUser, "idle_transaction_timeout", Kind::kTime, "0 = inherit",
+     "Override for servers logged in as this user."},
+    {Scope::kUser, "transaction_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
+    {Scope::kUser, "client_idle_timeout", Kind::kTime, "0 = inherit", "Override for clients logged in as this user."},
+    {Scope::kUser, "query_wait_timeout", Kind::kTime, "inherit",
+     "Override for clients logged in as this user; beats database value."},
+    {Scope::kPeer, "host", Kind::kText, "(required)",
+     "Where the peer listens: a name, an address, the /directory of a unix socket."},
+    {Scope::kPeer, "port", Kind::kInt, "6432", "Port of the peer."},
+    {Scope::kPeer, "pool_size", Kind::kInt, "-1 = default_pool_size", "Concurrent cancel forwards to this peer."},
+};
+// clang-format on
+
+}  // namespace
+
+const std::vector<Row>& global_rows() {
+  return kGlobalRows;
 }
 
 const std::vector<EntryRow>& entry_rows() {
-  // clang-format off
-  static const std::vector<EntryRow> rows = {
-      {Scope::kDatabase, "dbname", Kind::kText, "client-side database name", "Database name sent to the server."},
-      {Scope::kDatabase, "host", Kind::kText, "(unset = unix_socket_dir)", "Where the server is: a name, an IPv4 or IPv6 address, the /directory of a unix socket, an @abstract one, or several of them with commas between."},
-      {Scope::kDatabase, "port", Kind::kInt, "5432", "Server port (also Unix socket suffix)."},
-      {Scope::kDatabase, "user", Kind::kText, "(unset = client user)", "Forces server login user: one pool per database."},
-      {Scope::kDatabase, "password", Kind::kText, "(from auth_file)", "Secret of that user: plain text, md5 or SCRAM."},
-      {Scope::kDatabase, "auth_user", Kind::kText, "global auth_user", "Account that runs auth_query for this database (accepted, without effect in this version)."},
-      {Scope::kDatabase, "auth_query", Kind::kText, "global auth_query", "Another query for this database (accepted, without effect in this version)."},
-      {Scope::kDatabase, "auth_dbname", Kind::kText, "global auth_dbname", "Entry in which auth_query runs (accepted, without effect in this version)."},
-      {Scope::kDatabase, "pool_size", Kind::kInt, "-1 = inherit", "Pool size for all pools of this database (user setting wins)."},
-      {Scope::kDatabase, "min_pool_size", Kind::kInt, "-1 = inherit", "Minimum servers kept per pool."},
-      {Scope::kDatabase, "reserve_pool_size", Kind::kInt, "-1 = inherit", "Reserve servers per pool (user setting wins)."},
-      {Scope::kDatabase, "reserve_pool", Kind::kInt, "-1 = inherit", "Older name of reserve_pool_size."},
-      {Scope::kDatabase, "connect_query", Kind::kText, "(none)", "Sent once to each new server; its errors are logged and ignored."},
-      {Scope::kDatabase, "pool_mode", Kind::kPoolMode, "inherit", "Pool mode for this database (user setting wins)."},
-      {Scope::kDatabase, "load_balance_hosts", Kind::kLoadBalance, "round-robin", "With several hosts: the next one for every connection, or one until a connection fails."},
-      {Scope::kDatabase, "max_db_connections", Kind::kInt, "<=0 = inherit", "Server connection cap over all pools of the database."},
-      {Scope::kDatabase, "max_db_client_connections", Kind::kInt, "<=0 = inherit", "Client connection cap for the database."},
-      {Scope::kDatabase, "server_lifetime", Kind::kTime, "0 = inherit", "Close servers older than that once they are free."},
-      {Scope::kDatabase, "client_encoding", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
-      {Scope::kDatabase, "datestyle", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
-      {Scope::kDatabase, "timezone", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
-      {Scope::kDatabase, "application_name", Kind::kText, "(unset)", "Sent to server in StartupMessage."},
-      {Scope::kDatabase, "query_wait_timeout", Kind::kTime, "inherit", "Waiting limit override (user setting wins)."},
-      {Scope::kUser, "pool_size", Kind::kInt, "-1 = inherit", "Pool size for every pool of this user; beats database value."},
-      {Scope::kUser, "reserve_pool_size", Kind::kInt, "-1 = inherit", "Reserve size for this user's pools; beats database value."},
-      {Scope::kUser, "pool_mode", Kind::kPoolMode, "inherit", "Pool mode for this pool user; beats database value."},
-      {Scope::kUser, "max_user_connections", Kind::kInt, "<=0 = inherit", "Server connection cap for the pool user."},
-      {Scope::kUser, "max_user_client_connections", Kind::kInt, "<=0 = inherit", "Client connection cap for the login user."},
-      {Scope::kUser, "query_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
-      {Scope::kUser, "idle_transaction_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
-      {Scope::kUser, "transaction_timeout", Kind::kTime, "0 = inherit", "Override for servers logged in as this user."},
-      {Scope::kUser, "client_idle_timeout", Kind::kTime, "0 = inherit", "Override for clients logged in as this user."},
-      {Scope::kUser, "query_wait_timeout", Kind::kTime, "inherit", "Override for clients logged in as this user; beats database value."},
-      {Scope::kPeer, "host", Kind::kText, "(required)", "Where the peer listens: a name, an address, the /directory of a unix socket."},
-      {Scope::kPeer, "port", Kind::kInt, "6432", "Port of the peer."},
-      {Scope::kPeer, "pool_size", Kind::kInt, "-1 = default_pool_size", "Concurrent cancel forwards to this peer."},
-  };
-  // clang-format on
-  return rows;
+  return kEntryRows;
 }
 
 }  // namespace pgweir::settings

@@ -21,7 +21,8 @@ struct House {
     Rules rules;
     rules.mode = settings::PoolMode::kTransaction;
     rules.server_lifetime = 3600 * kSecond;
-    for (unsigned worker = 0; worker < workers; ++worker) pools.push_back(std::make_unique<Pool>(shared, worker, rules));
+    for (unsigned worker = 0; worker < workers; ++worker)
+      pools.push_back(std::make_unique<Pool>(shared, worker, rules));
   }
   ~House() {
     for (auto& pool : pools) {
@@ -98,7 +99,8 @@ TEST(Quota, HoldsUnderThreads) {
       }
     });
   }
-  for (auto& thread : threads) thread.join();
+  for (auto& thread : threads)
+    thread.join();
   EXPECT_LE(most.load(), 7);
   EXPECT_EQ(quota.used(), 0);
 }
@@ -315,7 +317,8 @@ TEST(Reuse, OnlyADirtySessionIsReset) {
 
 TEST(Supply, LaunchesUpToTheLimitAndNoMore) {
   House house(1, 2);
-  for (int at = 0; at < 5; ++at) house.pools[0]->checkout(house.new_client(0), 1, false, false);
+  for (int at = 0; at < 5; ++at)
+    house.pools[0]->checkout(house.new_client(0), 1, false, false);
   std::vector<Slot> slots;
   for (;;) {
     Supply step = house.pools[0]->supply(0, 2, false, nullptr);
@@ -433,7 +436,8 @@ TEST(BackOff, BeginsNear100MillisecondsAndEndsAtTheLimit) {
   EXPECT_GE(first, 75 * kMillisecond);
   EXPECT_LE(first, 125 * kMillisecond);
   Micros last = 0;
-  for (int at = 0; at < 30; ++at) last = house.shared->login_failed("x", "", false, 0, 15 * kSecond);
+  for (int at = 0; at < 30; ++at)
+    last = house.shared->login_failed("x", "", false, 0, 15 * kSecond);
   EXPECT_EQ(last, 15 * kSecond);
   house.shared->login_works();
   EXPECT_FALSE(house.shared->in_trouble());
