@@ -35,6 +35,7 @@ class Loader {
     if (!main_seen_) error(path_, 0, "load_init_file: main section missing from config file");
     if (snapshot_->global.conffile.empty()) snapshot_->global.conffile = path;
     load_auth_files(*snapshot_, previous_, result_);
+    place_file_warnings();
     cross_check();
     if (result_.errors.empty()) result_.snapshot = snapshot_;
   }
@@ -121,6 +122,22 @@ class Loader {
     auto place = places_.find(setting);
     if (place == places_.end()) return error(path_, 0, std::move(text));
     error(place->second.first, place->second.second, std::move(text));
+  }
+
+  // A warning about one of these files as a whole is told at the line that names the file.
+  void place_file_warnings() {
+    const Global& global = snapshot_->global;
+    const std::pair<const char*, const std::string&> files[] = {{"auth_file", global.auth_file},
+                                                                {"auth_hba_file", global.auth_hba_file},
+                                                                {"auth_ident_file", global.auth_ident_file}};
+    for (Problem& warning : result_.warnings) {
+      for (const auto& [setting, path] : files) {
+        auto place = places_.find(setting);
+        if (warning.line != 0 || warning.file != path || place == places_.end()) continue;
+        warning.file = place->second.first;
+        warning.line = place->second.second;
+      }
+    }
   }
 
   void readable(const char* setting, const std::string& path) {

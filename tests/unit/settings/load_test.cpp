@@ -170,7 +170,7 @@ TEST(AuthFiles, MissingOrBrokenOnesAreWarnings) {
   ASSERT_TRUE(missing.snapshot);
   EXPECT_TRUE(missing.auth_files_broken);
   EXPECT_THAT(texts(missing.warnings),
-              ElementsAre("could not open auth_file /nonexistent/u: No such file or directory"));
+              ElementsAre("could not open auth_file /nonexistent/u: No such file or directory (t:2)"));
   Folder folder;
   std::string users = folder.write("users", "\"alice\" \"a\"\nbroken\n");
   LoadResult broken = load_text("[pgweir]\nauth_file = " + users + "\n", "t");
