@@ -82,7 +82,12 @@ std::string quote_name(ByteView name) {
   return out;
 }
 
-// search_path is a list of names, not one string: each element is quoted on its own, an empty list is ''.
+// Settings whose value is a list of names, not one string (GUC_LIST_QUOTE in PostgreSQL's guc.c).
+bool is_list(ByteView name) {
+  return equal_ignoring_case(name, "search_path") || equal_ignoring_case(name, "temp_tablespaces");
+}
+
+// Each element is quoted on its own, an empty list is ''.
 std::string quote_list(ByteView value) {
   if (trim(value).empty()) return "''";
   std::string out;
@@ -122,8 +127,8 @@ std::string quote_list(ByteView value) {
 }
 
 void append_set(std::string& sql, ByteView name, ByteView value) {
-  bool list = equal_ignoring_case(name, "search_path");
-  sql += "SET " + quote_name(lower(name)) + (list ? " TO " + quote_list(value) : "=" + quote_literal(value)) + ";";
+  sql += "SET " + quote_name(lower(name)) + (is_list(name) ? " TO " + quote_list(value) : "=" + quote_literal(value)) +
+         ";";
 }
 
 bool same_value(const Value& a, const Value& b) {

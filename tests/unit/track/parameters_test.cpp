@@ -1,0 +1,155 @@
+// What a client wants and a server has, and the SQL between them.
+#include "track/parameters.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace pgweir::track {
+namespace {
+
+class Parameters : public ::testing::Test {
+ protected:
+  Parameters() : names(std::make_shared<const TrackedNames>(std::vector<std::string>{"IntervalStyle", "search_path"})) {
+    client.init(names);
+    server.init(names);
+  }
+  std::string sql() { return replay(client, server); }
+  TrackedPtr names;
+  ParameterSet client;
+  ParameterSet server;
+};
+
+TEST(TrackedNames, OrderAndCase) {
+  TrackedNames names({"IntervalStyle", "timezone", "intervalstyle"});
+  ASSERT_EQ(names.size(), 6u);
+  EXPECT_EQ(names.name(0), "DateStyle");
+  EXPECT_EQ(names.name(1), "client_encoding");
+  EXPECT_EQ(names.name(2), "TimeZone");
+  EXPECT_EQ(names.name(3), "standard_conforming_strings");
+  EXPECT_EQ(names.name(4), "application_name");
+  EXPECT_EQ(names.name(5), "IntervalStyle");
+  EXPECT_EQ(names.find("TIMEZONE"), 2u);
+  EXPECT_EQ(names.find("work_mem"), TrackedNames::kNone);
+  EXPECT_EQ(names.find(""), TrackedNames::kNone);
+}
+
+TEST_F(Parameters, NothingWantedNothingSent) {
+  EXPECT_EQ(sql(), "");
+  server.set("DateStyle", "ISO, MDY");
+  EXPECT_EQ(sql(), "");
+}
+
+TEST_F(Parameters, OnlyWhatDiffers) {
+  client.set("datestyle", "German");
+  client.set("TimeZone", "UTC");
+  server.set("DateStyle", "ISO, MDY");
+  server.set("TimeZone", "utc");  // compared without case, as PgBouncer does
+  EXPECT_EQ(sql(), "SET \"datestyle\"='German';");
+}
+
+TEST_F(Parameters, SeveralInOneQueryInTheirOrder) {
+  client.set("application_name", "it's");
+  client.set("DateStyle", "German");
+  EXPECT_EQ(sql(), "SET \"datestyle\"='German';SET \"application_name\"='it''s';");
+}
+
+TEST_F(Parameters, UntrackedNamesAreNotTaken) {
+  EXPECT_FALSE(client.set("work_mem", "4MB"));
+  EXPECT_EQ(client.value("work_mem"), nullptr);
+  EXPECT_TRUE(client.set("APPLICATION_NAME", "x"));
+  EXPECT_EQ(*client.value("application_name"), "x");
+}
+
+TEST_F(Parameters, ASameValueIsKept) {
+  client.set("application_name", "x");
+  Value before = client.value("application_name");
+  client.set("application_name", "x");
+  EXPECT_EQ(client.value("application_name"), before);
+}
+
+TEST_F(Parameters, SearchPathIsAList) {
+  struct Row {
+    const char* value;
+    const char* sql;
+  };
+  const Row rows[] = {
+      {"", "''"},
+      {"  ", "''"},
+      {"public", "'public'"},
+      {"\"$user\", public", "'$user', 'public'"},
+      {"Public,B", "'public', 'b'"},
+      {"\"Mixed Case\"", "'Mixed Case'"},
+      {"\"a\"\"b\"", "'a\"b'"},
+      {"\"a,b\",c", "'a,b', 'c'"},
+      {"a'b", "'a''b'"},
+      {"\"a\\b\"", "E'a\\\\b'"},
+      {"\"\"", "''"},
+      {"\"open", "'open'"},
+      {"a'; DROP TABLE t; --", "'a''; drop table t; --'"},
+  };
+  for (const Row& row : rows) {
+    ParameterSet wants;
+    ParameterSet has;
+    wants.init(names);
+    has.init(names);
+    wants.set("search_path", row.value);
+    EXPECT_EQ(replay(wants, has), std::string("SET \"search_path\" TO ") + row.sql + ";") << row.value;
+  }
+}
+
+TEST_F(Parameters, BackslashesAndQuotes) {
+  EXPECT_EQ(quote_literal(""), "''");
+  EXPECT_EQ(quote_literal("a'b"), "'a''b'");
+  EXPECT_EQ(quote_literal("a\\b"), "E'a\\\\b'");
+  EXPECT_EQ(quote_literal("\\'"), "E'\\\\'''");
+}
+
+TEST_F(Parameters, LongValuesAreNotCut) {
+  std::string value(100000, 'x');
+  client.set("application_name", value);
+  EXPECT_EQ(sql(), "SET \"application_name\"='" + value + "';");
+}
+
+TEST_F(Parameters, ExtrasAreSetOnceAndResetForTheNext) {
+  client.set_extra("work_mem", "8MB");
+  client.set_extra("my.setting", "a");
+  EXPECT_EQ(sql(), "SET \"work_mem\"='8MB';SET \"my\".\"setting\"='a';");
+  EXPECT_EQ(sql(), "");
+  ParameterSet other;
+  other.init(names);
+  other.set_extra("WORK_MEM", "8MB");
+  EXPECT_EQ(replay(other, server), "RESET \"my\".\"setting\";");
+  ParameterSet plain;
+  plain.init(names);
+  EXPECT_EQ(replay(plain, server), "RESET \"work_mem\";");
+  EXPECT_EQ(replay(plain, server), "");
+}
+
+TEST_F(Parameters, AnExtraOfAnotherValueIsSetAgain) {
+  client.set_extra("work_mem", "8MB");
+  EXPECT_NE(sql(), "");
+  ParameterSet other;
+  other.init(names);
+  other.set_extra("work_mem", "9MB");
+  EXPECT_EQ(replay(other, server), "SET \"work_mem\"='9MB';");
+}
+
+TEST_F(Parameters, TheLastOfTwoExtrasWins) {
+  client.set_extra("work_mem", "8MB");
+  client.set_extra("Work_Mem", "9MB");
+  ASSERT_EQ(client.extras()->size(), 1u);
+  EXPECT_EQ(client.extras()->front().second, "9MB");
+}
+
+TEST_F(Parameters, NamesCannotCarrySql) {
+  client.set_extra("a\"; DROP TABLE t; --", "1");
+  EXPECT_EQ(sql(), "SET \"a\"\"; drop table t; --\"='1';");
+}
+
+TEST_F(Parameters, WithoutExtrasAClientIsSmall) {
+  EXPECT_LE(sizeof(ParameterSet), 64u);
+}
+
+}  // namespace
+}  // namespace pgweir::track
