@@ -1,17 +1,33 @@
 #include "service/command_line.hpp"
 
 #include <getopt.h>
+#include <openssl/crypto.h>
 
 #include "base/text.hpp"
+#include "net/library.hpp"
 
 namespace pgweir::service {
 
 namespace {
 
-CommandLine refuse(CommandLine line, const std::string& text, const char* program) {
-  line.message = cat(text, text.empty() ? "" : "\n", "Try \"", program, " --help\" for more information.\n");
+// As getopt's own messages and PgBouncer's: what is wrong, then where help is.
+CommandLine refuse(CommandLine line, const std::string& text, const std::string& program) {
+  line.message = cat(text, "\nTry \"", program, " --help\" for more information.\n");
   line.exit_code = 1;
   return line;
+}
+
+// What getopt_long has just stumbled over.
+std::string bad_option(const std::string& program, int argc, char** argv) {
+  std::string_view word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+  if (optopt == 'u')
+    return cat(program, ": option '", word.starts_with("--") ? "--user" : "-u", "' requires an argument");
+  if (word.starts_with("--")) {
+    std::string_view name = word.substr(0, word.find('='));
+    if (optopt != 0) return cat(program, ": option '", name, "' doesn't allow an argument");
+    return cat(program, ": unrecognized option '", word, "'");
+  }
+  return cat(program, ": invalid option -- '", static_cast<char>(optopt), "'");
 }
 
 CommandLine say(CommandLine line, std::string text) {
@@ -23,7 +39,8 @@ CommandLine say(CommandLine line, std::string text) {
 }  // namespace
 
 std::string version_text() {
-  return cat("pgweir ", kVersion, "\ncompatible with ", kPeerVersion, "\n");
+  return cat("pgweir ", kVersion, "\n", kPeerVersion, " compatible\nlibevent ", net::libevent_version(),
+             "\ntls: ", OpenSSL_version(OPENSSL_VERSION), "\nsystemd: yes\n");
 }
 
 std::string usage_text(const std::string& program) {
@@ -51,10 +68,10 @@ CommandLine parse_command_line(int argc, char** argv) {
                                     {"check-config", no_argument, nullptr, 'C'},
                                     {nullptr, 0, nullptr, 0}};
   CommandLine line;
-  const char* program = argv[0];
+  const std::string program = argc > 0 ? argv[0] : "pgweir";
   optind = 0;
   opterr = 0;
-  for (int flag; (flag = getopt_long(argc, argv, "dqRu:vVh", kOptions, nullptr)) != -1;) {
+  for (int flag; (flag = getopt_long(argc, argv, ":dqRu:vVh", kOptions, nullptr)) != -1;) {
     switch (flag) {
       case 'd': line.daemon = true; break;
       case 'q': line.quiet = true; break;
@@ -64,7 +81,7 @@ CommandLine parse_command_line(int argc, char** argv) {
       case 'C': line.check_config = true; break;
       case 'V': return say(line, version_text());
       case 'h': return say(line, usage_text(program));
-      default: return refuse(line, "", program);
+      default: return refuse(line, bad_option(program, argc, argv), program);
     }
   }
   if (optind + 1 != argc) {

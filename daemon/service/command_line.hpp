@@ -17,12 +17,15 @@ struct CommandLine {
   int verbose = 0;
   std::string user;
   std::string config;
-  // Set: print this and exit with `exit_code` (0: to standard output, else to standard error).
+  // `exit_code` of 0 or more: print this and exit with it (0: to standard output, else to standard error).
   std::string message;
   int exit_code = -1;
 };
 
+// getopt_long's rules: bundled flags, options behind the file, "--" ends them, unambiguous beginnings of long names.
+// Not thread safe (getopt is not).
 CommandLine parse_command_line(int argc, char** argv);
+// The lines of -V: "pgweir 0.1.0", whom it is compatible with, the libraries it runs with.
 std::string version_text();
 std::string usage_text(const std::string& program);
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <limits>
 
 #include "base/text.hpp"
 
@@ -32,8 +33,9 @@ Result<void> PidFile::check(const std::string& path, Logger& log) {
     return Error{cat("could not open pidfile '", path, "': ", std::strerror(errno))};
   }
   long pid = 0;
-  in >> pid;
-  bool running = pid <= 0 || ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
+  in >> pid;  // stays 0 when there is no number
+  bool is_pid = pid > 0 && pid <= std::numeric_limits<pid_t>::max();
+  bool running = !is_pid || ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
   if (running) return Error{cat("pidfile '", path, "' exists, another instance running?")};
   log.log("stale pidfile, removing");
   ::unlink(path.c_str());
@@ -53,18 +55,25 @@ Result<void> PidFile::write(const std::string& path) {
 }
 
 void PidFile::remove() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (path_.empty()) return;
+  long pid = 0;
+  std::ifstream(path_) >> pid;
+  if (pid == getpid()) ::unlink(path_.c_str());  // else somebody has put his own there
   path_.clear();
 }
 
 Result<void> become(const std::string& name) {
   const passwd* account = getpwnam(name.c_str());
   if (!account) return Error{cat("could not find user '", name, "' to switch to")};
-  if (getuid() == account->pw_uid) return {};
+  const uid_t uid = account->pw_uid;
+  const gid_t gid = account->pw_gid;
+  if (getuid() == uid && geteuid() == uid) return {};
   bool root = geteuid() == 0;
-  bool done = (!root || initgroups(name.c_str(), account->pw_gid) == 0) && setgid(account->pw_gid) == 0 &&
-              setuid(account->pw_uid) == 0;
+  bool done = (!root || initgroups(name.c_str(), gid) == 0) && setgid(gid) == 0 && setuid(uid) == 0;
   if (!done) return Error{cat("failed to assume identity of user '", name, "': ", std::strerror(errno))};
+  // There must be no way back.
+  if (uid != 0 && (setuid(0) == 0 || getuid() != uid || geteuid() != uid || getegid() != gid))
+    return Error{cat("failed to assume identity of user '", name, "': root's rights remain")};
   return {};
 }
 
@@ -83,7 +92,7 @@ Result<void> daemonize() {
   return {};
 }
 
-std::string raise_descriptor_limit(long max_client_conn, long expected) {
+void raise_descriptor_limit(long max_client_conn, long expected, Logger& log) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur < limit.rlim_max) {
@@ -91,8 +100,13 @@ std::string raise_descriptor_limit(long max_client_conn, long expected) {
     raised.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
-  return cat("kernel file descriptor limit: ", limit_text(limit.rlim_cur), " (hard: ", limit_text(limit.rlim_max),
-             "); max_client_conn: ", max_client_conn, ", max expected fd use: ", expected);
+  log.log(cat("kernel file descriptor limit: ", limit_text(limit.rlim_cur), " (hard: ", limit_text(limit.rlim_max),
+              "); max_client_conn: ", max_client_conn, ", max expected fd use: ", expected));
+  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= static_cast<rlim_t>(expected)) return;
+  log.warning(
+      cat("the file descriptor limit of ", limit_text(limit.rlim_cur), " is less than the ", expected,
+          " descriptors that max_client_conn and the pool sizes may need: connections above it will be refused; "
+          "raise LimitNOFILE (systemd) or ulimit -n, or lower max_client_conn"));
 }
 
 }  // namespace pgweir::service

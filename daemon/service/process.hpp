@@ -8,7 +8,7 @@
 
 namespace pgweir::service {
 
-// A pid file that is removed with this object, if this process wrote it.
+// A pid file that is removed with this object, if this process wrote it and nobody has replaced it since.
 class PidFile {
  public:
   PidFile() = default;
@@ -16,8 +16,10 @@ class PidFile {
   PidFile(const PidFile&) = delete;
   PidFile& operator=(const PidFile&) = delete;
 
-  // Whether another instance runs; a stale file is removed (logged).
+  // Error: the file cannot be read, names a process that runs, or does not name one (then nobody knows). A file that a
+  // dead process left is removed (logged). An empty path: no pid file, nothing to do.
   static Result<void> check(const std::string& path, Logger& log);
+  // Error: it exists, or cannot be written.
   Result<void> write(const std::string& path);
   void remove();
 
@@ -25,11 +27,13 @@ class PidFile {
   std::string path_;
 };
 
-// As root: gid, supplementary groups, uid of `name`. Not as root: fine only if that is who we are.
+// As root: gid, supplementary groups, uid of `name`, for good. Not as root: fine only if that is who we are.
+// To be called before there are threads.
 Result<void> become(const std::string& name);
-// Double fork, setsid, standard streams to /dev/null. The parents exit with 0.
+// Double fork, setsid, standard streams to /dev/null; directory and umask stay. The parents exit with 0.
+// To be called before there are threads or sockets.
 Result<void> daemonize();
-// Raises the soft limit to the hard one; the line for the log.
-std::string raise_descriptor_limit(long max_client_conn, long expected);
+// Raises the soft limit to the hard one, logs it, and warns when `expected` descriptors do not fit.
+void raise_descriptor_limit(long max_client_conn, long expected, Logger& log);
 
 }  // namespace pgweir::service

@@ -11,6 +11,7 @@
 
 namespace pgweir::service {
 
+// Those that Signals handles, and SIGPIPE. To be called before there are threads; they inherit it.
 void block_signals();
 
 class Signals {

@@ -6,14 +6,16 @@
 #include <cstdio>
 
 #include "base/text.hpp"
+#include "net/library.hpp"
 #include "net/listener.hpp"
 #include "service/command_line.hpp"
-#include "service/log_sinks.hpp"
+#include "service/log_setup.hpp"
 #include "service/process.hpp"
 #include "service/signals.hpp"
 #include "service/systemd.hpp"
 #include "settings/load.hpp"
 #include "workers/director.hpp"
+#include "workers/tls.hpp"
 
 namespace pgweir::service {
 
@@ -21,12 +23,13 @@ namespace {
 
 class Start {
  public:
-  explicit Start(CommandLine line) : line_(std::move(line)) {}
+  explicit Start(CommandLine line) : line_(std::move(line)), sinks_(log_, !line_.quiet, line_.verbose) {}
 
   int run() {
-    set_sinks(nullptr);
     settings::LoadResult loaded = settings::load(line_.config, nullptr);
     if (line_.check_config) return report(loaded);
+    block_signals();  // SIGPIPE above all: whoever reads our standard error may leave
+    (void)sinks_.apply(nullptr).ok();
     for (const auto& problem : loaded.errors)
       log_.error(settings::describe(problem));
     for (const auto& problem : loaded.warnings)
@@ -44,36 +47,29 @@ class Start {
     return 1;
   }
 
-  // --check-config: every error and warning; a warning about an authentication file counts as an error here.
+  // --check-config: every error and warning, and what only a start would find in the files that TLS needs. What a
+  // start would merely warn of (a broken or world-readable userlist, for instance) counts as an error here.
   int report(const settings::LoadResult& loaded) {
+    bool good = loaded.errors.empty() && loaded.warnings.empty();
     for (const auto& problem : loaded.errors)
       std::fprintf(stderr, "ERROR: %s\n", settings::describe(problem).c_str());
-    for (const auto& problem : loaded.warnings) {
+    for (const auto& problem : loaded.warnings)
       std::fprintf(stderr, "WARNING: %s\n", settings::describe(problem).c_str());
+    if (loaded.snapshot) {
+      Result<void> tls = check_tls(*loaded.snapshot);
+      if (!tls) std::fprintf(stderr, "ERROR: %s (%s)\n", tls.error().message.c_str(), line_.config.c_str());
+      good = good && tls.ok();
     }
-    bool good = loaded.errors.empty() && loaded.warnings.empty();
     if (good) std::printf("configuration is valid\n");
     return good ? 0 : 1;
   }
 
-  void set_sinks(const pool::SnapshotPtr& snapshot) {
-    std::vector<std::unique_ptr<LogSink>> sinks;
-    if (!line_.quiet && !line_.daemon) sinks.push_back(stderr_sink(stderr_is_journal()));
-    int verbose = line_.verbose;
-    if (snapshot) {
-      const settings::Global& global = snapshot->global;
-      if (global.verbose > 0) verbose = static_cast<int>(global.verbose);
-      if (global.syslog) sinks.push_back(syslog_sink(global.syslog_ident, global.syslog_facility));
-      if (!global.logfile.empty()) {
-        auto file = file_sink(global.logfile);
-        if (file)
-          sinks.push_back(file.take());
-        else
-          logfile_error_ = file.error().message;
-      }
-    }
-    log_.set_limit(verbose >= 2 ? Level::kNoise : verbose == 1 ? Level::kDebug : Level::kLog);
-    log_.set_sinks(std::move(sinks));
+  static Result<void> check_tls(const settings::Snapshot& snapshot) {
+    auto client = workers::client_context(snapshot.global);
+    if (!client) return client.error();
+    auto server = workers::server_context(snapshot.global);
+    if (!server) return server.error();
+    return {};
   }
 
   std::string socket_path() const {
@@ -81,11 +77,13 @@ class Start {
     return global.unix_socket_dir.empty() ? "" : cat(global.unix_socket_dir, "/.s.PGSQL.", global.listen_port);
   }
 
+  // Everything that can be refused before there are sockets, threads and a daemon that nobody sees.
   Result<void> prepare() {
     const settings::Global& global = snapshot_->global;
     if (line_.daemon && global.pidfile.empty()) return Error{"daemon needs pidfile configured"};
     passed_ = passed_sockets();
-    if (line_.reboot && under_service_manager()) return Error{"cannot reboot under service manager"};
+    if (line_.reboot && (under_service_manager() || !passed_.empty()))
+      return Error{"cannot reboot under service manager"};
     const std::string& user = line_.user.empty() ? global.user : line_.user;
     if (!user.empty()) {
       Result<void> changed = become(user);
@@ -93,29 +91,37 @@ class Start {
     }
     if (geteuid() == 0)
       return Error{"pgweir should not run as root; name the account to run as in \"user\" or with -u"};
-    set_sinks(snapshot_);
-    if (!logfile_error_.empty()) return Error{logfile_error_};
-    Result<void> free = make_room();
-    if (!free) return free;
+    Result<void> sinks = sinks_.apply(&global);
+    if (!sinks) return sinks;
+    Result<void> tls = check_tls(*snapshot_);
+    if (!tls) return tls;
+    Result<void> room = make_room();
+    if (!room) return room;
     Result<void> alone = PidFile::check(global.pidfile, log_);
-    if (!alone) return alone;
-    return line_.daemon ? daemonize() : Result<void>();
+    if (!alone || !line_.daemon) return alone;
+    Result<void> gone = daemonize();
+    if (!gone) return gone;
+    sinks_.leave_stderr();
+    return sinks_.apply(&global);
   }
 
-  // Somebody serves on our unix socket: the old process. -R takes its place by draining it.
+  // Somebody serves on our unix socket: another instance. -R does not take its sockets over; it is honest about that.
   Result<void> make_room() {
+    if (line_.reboot) {
+      log_.warning("-R is deprecated: let the service manager restart pgweir");
+      if (snapshot_->global.unix_socket_dir.empty()) return Error{"cannot reboot if unix dir not configured"};
+      if (snapshot_->global.unix_socket_dir[0] == '@') return Error{"cannot reboot with abstract Unix socket"};
+    }
     if (!passed_.empty()) return {};
     std::string path = socket_path();
-    bool in_use = !path.empty() && net::unix_socket_in_use(path);
-    if (!in_use) {
+    if (path.empty() || !net::unix_socket_in_use(path)) {
       if (line_.reboot) log_.log("old process not found, try to continue normally");
       return {};
     }
-    return Error{
-        line_.reboot
-            ? "unix socket is in use, cannot continue: stop the old process first (SHUTDOWN WAIT_FOR_CLIENTS on its "
-              "console lets its clients finish)"
-            : "unix socket is in use, cannot continue"};
+    std::string text = "unix socket is in use, cannot continue";
+    if (line_.reboot)
+      text += ": end the old process first; SHUTDOWN WAIT_FOR_CLIENTS on its console lets its clients finish";
+    return Error{text};
   }
 
   long expected_descriptors() const {
@@ -128,7 +134,10 @@ class Start {
 
   workers::Hooks hooks() {
     workers::Hooks hooks;
-    hooks.settings_changed = [this](const pool::SnapshotPtr& snapshot) { set_sinks(snapshot); };
+    hooks.settings_changed = [this](const pool::SnapshotPtr& snapshot) {
+      Result<void> applied = sinks_.apply(&snapshot->global);
+      if (!applied) log_.error(cat(applied.error().message, "; the log goes on as before"));
+    };
     hooks.reloading = notify_reloading;
     hooks.ready = notify_ready;
     hooks.stopping = notify_stopping;
@@ -139,9 +148,7 @@ class Start {
 
   int serve() {
     const settings::Global& global = snapshot_->global;
-    block_signals();
-    long expected = expected_descriptors();
-    log_.log(raise_descriptor_limit(static_cast<long>(global.max_client_conn), expected));
+    raise_descriptor_limit(static_cast<long>(global.max_client_conn), expected_descriptors(), log_);
     workers::DirectorOptions options;
     options.snapshot = snapshot_;
     options.config_path = line_.config;
@@ -156,16 +163,17 @@ class Start {
     PidFile pid_file;
     Result<void> written = pid_file.write(global.pidfile);
     if (!written) return fatal(written.error().message);
-    log_.log(cat("process up: pgweir ", kVersion, " (", kPeerVersion, " compatible), workers: ", global.worker_count(),
-                 ", tls: ", OpenSSL_version(OPENSSL_VERSION)));
+    log_.log(cat("process up: pgweir ", kVersion, " (", kPeerVersion, " compatible), libevent ",
+                 net::libevent_version(), ", tls: ", OpenSSL_version(OPENSSL_VERSION),
+                 ", workers: ", global.worker_count()));
     return (*director)->run();
   }
 
   CommandLine line_;
   Logger log_;
+  LogSetup sinks_;
   pool::SnapshotPtr snapshot_;
   std::vector<int> passed_;
-  std::string logfile_error_;
 };
 
 }  // namespace

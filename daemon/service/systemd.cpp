@@ -23,7 +23,11 @@ void notify_stopping() {
 }
 
 void notify_status(const std::string& text) {
-  sd_notify(0, cat("STATUS=", text).c_str());
+  std::string line = text;
+  for (char& c : line) {
+    if (c == '\n') c = ' ';  // what follows would be a variable of its own
+  }
+  sd_notify(0, cat("STATUS=", line).c_str());
 }
 
 void notify_alive() {
@@ -40,7 +44,9 @@ std::vector<int> passed_sockets() {
   int count = sd_listen_fds(0);
   for (int at = 0; at < count; ++at) {
     int fd = SD_LISTEN_FDS_START + at;
-    if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0) sockets.push_back(fd);
+    for (int family : {AF_UNIX, AF_INET, AF_INET6}) {
+      if (sd_is_socket(fd, family, SOCK_STREAM, 1) > 0) sockets.push_back(fd);
+    }
   }
   return sockets;
 }
