@@ -142,7 +142,7 @@ class Loader {
 
   void readable(const char* setting, const std::string& path) {
     if (path.empty() || ::access(path.c_str(), R_OK) == 0) return;
-    error_at(setting, cat("could not read ", setting, " \"", path, "\": ", std::strerror(errno)));
+    error_at(setting, cat("TLS setup failed: could not read ", setting, " \"", path, "\": ", std::strerror(errno)));
   }
 
   void cross_check() {

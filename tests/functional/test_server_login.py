@@ -117,7 +117,8 @@ def test_pass_through_keys_never_replace_those_of_a_forced_user(start, pg):
 
 @pytest.mark.parametrize("user, database, sqlstate", [("rejected", None, "28000"), ("app", "nowhere", "3D000")])
 def test_server_error_is_passed_on(start, pg, user, database, sqlstate):
-    pw = start({"test": {"host": pg.host, "port": pg.port, "dbname": database or "postgres"}})
+    pw = start({"test": {"host": pg.host, "port": pg.port, "dbname": database or "postgres"}},
+               settings={"server_tls_sslmode": "disable"})
     error = pw.refused(user)
     assert (error.severity, error.sqlstate) == ("FATAL", sqlstate)
     try:

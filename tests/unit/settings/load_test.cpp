@@ -133,11 +133,12 @@ TEST(CrossCheck, SettingsThatDoNotGoTogether) {
   EXPECT_THAT(refused("[pgweir]\nclient_tls_sslmode = require\n"),
               ElementsAre("client_tls_sslmode needs client_tls_cert_file (test.ini:2)",
                           "client_tls_sslmode needs client_tls_key_file (test.ini:2)"));
-  EXPECT_THAT(
-      refused("[pgweir]\nclient_tls_sslmode = allow\nclient_tls_cert_file = /nonexistent/c\n"
-              "client_tls_key_file = /nonexistent/k\n"),
-      ElementsAre("could not read client_tls_cert_file \"/nonexistent/c\": No such file or directory (test.ini:3)",
-                  "could not read client_tls_key_file \"/nonexistent/k\": No such file or directory (test.ini:4)"));
+  EXPECT_THAT(refused("[pgweir]\nclient_tls_sslmode = allow\nclient_tls_cert_file = /nonexistent/c\n"
+                      "client_tls_key_file = /nonexistent/k\n"),
+              ElementsAre("TLS setup failed: could not read client_tls_cert_file \"/nonexistent/c\": No such file or "
+                          "directory (test.ini:3)",
+                          "TLS setup failed: could not read client_tls_key_file \"/nonexistent/k\": No such file or "
+                          "directory (test.ini:4)"));
   EXPECT_THAT(refused("[pgweir]\nauth_dbname = pgbouncer\n"),
               ElementsAre(HasSubstr("console's database (test.ini:2)")));
   EXPECT_THAT(refused("[pgweir]\nserver_tls_key_file = /k\n"),
