@@ -396,8 +396,9 @@ int run(int argc, char** argv) {
   std::vector<std::unique_ptr<Client>> clients;
   for (int number = 0; number < options.clients; ++number) {
     clients.push_back(std::make_unique<Client>(options, tally, number));
-    threads.emplace_back([&, number] { clients[static_cast<size_t>(number)]->run(stop); });
   }
+  for (auto& client : clients)
+    threads.emplace_back([&stop, one = client.get()] { one->run(stop); });
   if (options.kill_servers) threads.emplace_back([&] { kill_servers(options, stop, tally); });
   auto begin = std::chrono::steady_clock::now();
   auto limit = std::chrono::seconds(options.replies > 0 ? 3600 : options.seconds);
