@@ -96,13 +96,13 @@ bool reserved_database(const std::string& name) {
 void check_together(const Global& global, const std::function<void(const char*, std::string)>& report) {
   const bool tls = global.client_tls_sslmode != SslMode::kDisable;
   if (tls && global.client_tls_cert_file.empty()) {
-    report("client_tls_sslmode", "client_tls_sslmode needs client_tls_cert_file");
+    report("client_tls_sslmode", "TLS setup failed: client_tls_sslmode needs client_tls_cert_file");
   }
   if (tls && global.client_tls_key_file.empty()) {
-    report("client_tls_sslmode", "client_tls_sslmode needs client_tls_key_file");
+    report("client_tls_sslmode", "TLS setup failed: client_tls_sslmode needs client_tls_key_file");
   }
   if (global.client_tls_sslmode == SslMode::kVerifyFull && global.client_tls_ca_file.empty()) {
-    report("client_tls_sslmode", "client_tls_sslmode verify-full needs client_tls_ca_file");
+    report("client_tls_sslmode", "TLS setup failed: client_tls_sslmode verify-full needs client_tls_ca_file");
   }
   if (global.auth_type == AuthType::kCert && global.client_tls_sslmode != SslMode::kVerifyFull) {
     report("auth_type", "auth_type cert needs client_tls_sslmode verify-full");
@@ -113,7 +113,7 @@ void check_together(const Global& global, const std::function<void(const char*, 
   if (global.server_tls_cert_file.empty() != global.server_tls_key_file.empty()) {
     const char* given = global.server_tls_cert_file.empty() ? "server_tls_key_file" : "server_tls_cert_file";
     const char* lacks = global.server_tls_cert_file.empty() ? "server_tls_cert_file" : "server_tls_key_file";
-    report(given, cat(given, " needs ", lacks));
+    report(given, cat("TLS setup failed: ", given, " needs ", lacks));
   }
 }
 

@@ -131,8 +131,8 @@ TEST(CrossCheck, SettingsThatDoNotGoTogether) {
   EXPECT_THAT(refused("[pgweir]\nauth_type = cert\n"),
               ElementsAre("auth_type cert needs client_tls_sslmode verify-full (test.ini:2)"));
   EXPECT_THAT(refused("[pgweir]\nclient_tls_sslmode = require\n"),
-              ElementsAre("client_tls_sslmode needs client_tls_cert_file (test.ini:2)",
-                          "client_tls_sslmode needs client_tls_key_file (test.ini:2)"));
+              ElementsAre("TLS setup failed: client_tls_sslmode needs client_tls_cert_file (test.ini:2)",
+                          "TLS setup failed: client_tls_sslmode needs client_tls_key_file (test.ini:2)"));
   EXPECT_THAT(refused("[pgweir]\nclient_tls_sslmode = allow\nclient_tls_cert_file = /nonexistent/c\n"
                       "client_tls_key_file = /nonexistent/k\n"),
               ElementsAre("TLS setup failed: could not read client_tls_cert_file \"/nonexistent/c\": No such file or "
@@ -142,13 +142,13 @@ TEST(CrossCheck, SettingsThatDoNotGoTogether) {
   EXPECT_THAT(refused("[pgweir]\nauth_dbname = pgbouncer\n"),
               ElementsAre(HasSubstr("console's database (test.ini:2)")));
   EXPECT_THAT(refused("[pgweir]\nserver_tls_key_file = /k\n"),
-              ElementsAre("server_tls_key_file needs server_tls_cert_file (test.ini:2)"));
+              ElementsAre("TLS setup failed: server_tls_key_file needs server_tls_cert_file (test.ini:2)"));
   Folder folder;
   std::string file = folder.write("pem", "");
   std::string tls = "[pgweir]\nclient_tls_cert_file = " + file + "\nclient_tls_key_file = " + file + "\n";
   EXPECT_TRUE(loaded(tls + "client_tls_sslmode = require\n"));
   EXPECT_THAT(refused(tls + "client_tls_sslmode = verify-full\n"),
-              ElementsAre("client_tls_sslmode verify-full needs client_tls_ca_file (test.ini:4)"));
+              ElementsAre("TLS setup failed: client_tls_sslmode verify-full needs client_tls_ca_file (test.ini:4)"));
   EXPECT_TRUE(loaded(tls + "client_tls_sslmode = verify-full\nclient_tls_ca_file = " + file + "\nauth_type = cert\n"));
 }
 
