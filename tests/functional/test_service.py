@@ -490,3 +490,31 @@ def test_signals_that_come_in_a_burst(start):
             pw.signal(number)
     pw.signal(signal.SIGUSR2)
     assert conn.scalar("SELECT 1") == "1"
+
+
+def test_abstract_unix_socket(start):
+    name = "@pgweir-test-%d" % os.getpid()
+    first = start(start=False, settings={"unix_socket_dir": name})
+    first.start()
+    assert first.logged("listening on unix:%s" % name)
+    second = start(start=False, settings={"unix_socket_dir": name, "listen_port": first.port, "listen_addr": ""})
+    assert "FATAL unix socket is in use, cannot continue" in refused_start(second)
+    assert "FATAL cannot reboot with abstract Unix socket" in refused_start(second, "-R")
+
+
+# The manual.
+
+
+def test_manual_names_every_option_and_is_clean():
+    path = os.path.join(system.ROOT, "man", "pgweir.8")
+    with open(path, encoding="utf-8") as source:
+        manual = source.read().replace("\\-", "-")
+    options = re.findall(r"--[a-z-]+", run("--help").stdout.decode())
+    assert len(options) >= 8
+    assert [option for option in options if option not in manual] == []
+    try:
+        done = subprocess.run(["groff", "-man", "-ww", "-Tutf8", "-Z", path], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        pytest.skip("groff is not installed")
+    assert done.stderr == b""
