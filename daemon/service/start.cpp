@@ -124,8 +124,9 @@ class Start {
     return Error{text};
   }
 
+  // As if every database had one user: what is certain to be asked for, not the worst case.
   long expected_descriptors() const {
-    long servers = 0;
+    long servers = snapshot_->fallback ? settings::pool_size(*snapshot_, *snapshot_->fallback, "") : 0;
     for (const auto& [name, entry] : snapshot_->databases) {
       servers += settings::pool_size(*snapshot_, *entry, entry->user.value_or(""));
     }
