@@ -8,6 +8,8 @@ namespace pgweir::settings {
 
 namespace {
 
+constexpr int kLargestPool = 1'000'000'000;  // a pool's size and its reserve can be added without overflow
+
 template <class T>
 T first_of(const std::optional<T>& first, const std::optional<T>& second, T otherwise) {
   if (first) return *first;
@@ -40,13 +42,13 @@ PoolMode pool_mode(const Snapshot& snapshot, const Database& database, const std
 }
 
 int pool_size(const Snapshot& snapshot, const Database& database, const std::string& user) {
-  return first_of(of_user(snapshot, user, &User::pool_size), database.pool_size,
-                  static_cast<int>(snapshot.global.default_pool_size));
+  return std::min(kLargestPool, first_of(of_user(snapshot, user, &User::pool_size), database.pool_size,
+                                         static_cast<int>(snapshot.global.default_pool_size)));
 }
 
 int reserve_pool_size(const Snapshot& snapshot, const Database& database, const std::string& user) {
-  return first_of(of_user(snapshot, user, &User::reserve_pool_size), database.reserve_pool_size,
-                  static_cast<int>(snapshot.global.reserve_pool_size));
+  return std::min(kLargestPool, first_of(of_user(snapshot, user, &User::reserve_pool_size), database.reserve_pool_size,
+                                         static_cast<int>(snapshot.global.reserve_pool_size)));
 }
 
 int min_pool_size(const Snapshot& snapshot, const Database& database) {
@@ -100,7 +102,7 @@ Micros query_wait_timeout(const Snapshot& snapshot, const Database& database, co
 std::shared_ptr<const Database> from_fallback(const Snapshot& snapshot, const std::string& name) {
   auto entry = std::make_shared<Database>(*snapshot.fallback);
   entry->name = name;
-  if (entry->dbname.empty() || entry->dbname == "*") entry->dbname = name;
+  if (entry->dbname.empty()) entry->dbname = name;
   return entry;
 }
 

@@ -277,7 +277,7 @@ const std::vector<EntryRow> kEntryRows = {
     {Scope::kPeer, "host", Kind::kText, "(required)",
      "Where the peer listens: a name, an address, the /directory of a unix socket."},
     {Scope::kPeer, "port", Kind::kInt, "6432", "Port of the peer."},
-    {Scope::kPeer, "pool_size", Kind::kInt, "-1 = default_pool_size", "Concurrent cancel forwards to this peer."},
+    {Scope::kPeer, "pool_size", Kind::kInt, "-1 = default_pool_size", "Most cancel requests sent on at a time."},
 };
 // clang-format on
 

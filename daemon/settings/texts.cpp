@@ -44,7 +44,7 @@ constexpr const char* kSampleHead =
 [users]
 ;nightly = pool_mode=session max_user_connections=4 query_timeout=1h
 
-;; ---- Other pgweir processes behind the same address, for cancel requests ----
+;; ---- Other processes behind the same address, by their peer_id (without effect in this version) ----
 [peers]
 ;1 = host=/run/pgweir/1
 ;2 = host=/run/pgweir/2
@@ -119,8 +119,8 @@ Limits of single users, in lines of the same form. A user is not made known by a
 
 constexpr const char* kManualPeers =
     R"(.SH SECTION [peers]
-Other pgweir processes behind the same address: a cancel request that belongs to one of them is sent on to it.
-The name is the other process's peer_id.
+Other processes behind the same address, by their peer_id, to which cancel requests are sent on that belong to them.
+The lines are read, checked and shown, but this version sends nothing on.
 )";
 
 constexpr const char* kManualFoot =

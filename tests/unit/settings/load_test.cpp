@@ -339,6 +339,12 @@ TEST(Effective, UserBeatsDatabaseBeatsGlobal) {
   EXPECT_EQ(query_wait_timeout(*s, zero, "x"), 0);
 }
 
+TEST(Effective, LargestPoolsCanBeAdded) {
+  auto s = loaded("[pgweir]\ndefault_pool_size=2147483647\n[databases]\nd=reserve_pool_size=2147483647\n");
+  const Database& d = *s->databases.at("d");
+  EXPECT_GT(pool_size(*s, d, "u") + reserve_pool_size(*s, d, "u"), 1'000'000'000);
+}
+
 TEST(Load, TenThousandDatabasesAndUsersAreRead) {
   std::string text = "[pgweir]\n[databases]\n";
   for (int at = 0; at < 10000; ++at)
