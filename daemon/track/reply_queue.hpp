@@ -14,6 +14,7 @@
 namespace pgweir::track {
 
 class Statement;
+class StatementRegistry;
 
 enum class Kind : uint8_t {
   kQuery,
@@ -116,6 +117,12 @@ class ReplyQueue {
 
   void clear(Visitor dropped = nullptr, void* context = nullptr);
 
+  // The whole ledger as bytes, for a process that goes on where this one stops (reply_queue_save.cpp), and back. False:
+  // not such bytes; the ledger is empty then. Statements are found by their text: the registry must know them already,
+  // or they get new names.
+  void save(std::string& out) const;
+  bool restore(ByteView saved, StatementRegistry& registry);
+
  private:
   struct Entry {
     Kind kind;
@@ -134,6 +141,7 @@ class ReplyQueue {
   bool spare_ready(char type) const;
   Match take_spare_ready(char status);
   void skip_until_sync(Visitor dropped, void* context);
+  void save_entry(const Entry& entry, std::string& out) const;
   static bool marker(Kind kind) { return kind == Kind::kCopyDone || kind == Kind::kCopyFail; }
   static bool extended(Kind kind) { return kind <= Kind::kClose && kind != Kind::kQuery; }
   bool accepts(const Entry& head, char type, bool* last) const;

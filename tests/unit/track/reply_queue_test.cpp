@@ -44,6 +44,7 @@ class Ledger : public ::testing::Test {
   void refuses(char letter) {
     EXPECT_EQ(queue.match(letter, letter == 'Z' ? ByteView("I") : ByteView()).verdict, Verdict::kMismatch) << letter;
   }
+  StatementRegistry registry;  // outlives the notes in the queue
   ReplyQueue queue;
   Dropped dropped;
 };
@@ -447,6 +448,58 @@ TEST_F(Ledger, UnknownMessagesAreRefused) {
   send("Q");
   for (char letter : std::string("RKvXQx\xff"))
     refuses(letter);
+}
+
+TEST_F(Ledger, SavedAndRestored) {
+  auto note = std::make_unique<StatementNote>();
+  note->statement = registry.find_or_make(ByteView("SELECT 1\0\0\0", 11));
+  note->client_name = "s1";
+  note->sent = true;
+  StatementPtr statement = note->statement;
+  send("E");
+  queue.expect(Kind::kParse, Action::kHide, std::move(note));
+  queue.expect(Kind::kClose, Action::kLocal, std::make_unique<StatementNote>());
+  send("S");
+  says("D");
+  std::string saved;
+  queue.save(saved);
+  ReplyQueue other;
+  ASSERT_TRUE(other.restore(saved, registry));
+  std::string again;
+  other.save(again);
+  EXPECT_EQ(saved, again);
+  EXPECT_EQ(other.size(), 4u);
+  EXPECT_EQ(other.match('C', {}).verdict, Verdict::kForward);
+  Match parsed = other.match('1', {});
+  EXPECT_EQ(parsed.verdict, Verdict::kHide);
+  EXPECT_EQ(parsed.note->statement, statement);
+  EXPECT_TRUE(parsed.note->sent);
+  Kind kind{};
+  NotePtr local;
+  EXPECT_TRUE(other.take_local(&kind, &local));
+  EXPECT_EQ(other.match('Z', ByteView("I")).verdict, Verdict::kForward);
+  EXPECT_TRUE(other.all_answered());
+}
+
+TEST_F(Ledger, SavedInEveryMood) {
+  const std::vector<std::pair<std::string, std::string>> moods = {{"", ""},        {"PB", "1"},      {"PB", "E"},
+                                                                  {"PBES", "12G"}, {"PBES", "12GE"}, {"QSc", "G"}};
+  for (const auto& [sent, said] : moods) {
+    queue.clear();
+    send(sent);
+    says(said);
+    std::string saved;
+    queue.save(saved);
+    ReplyQueue other;
+    ASSERT_TRUE(other.restore(saved, registry)) << sent;
+    EXPECT_EQ(other.all_answered(), queue.all_answered());
+    EXPECT_EQ(other.in_copy_in(), queue.in_copy_in());
+    EXPECT_EQ(other.in_extended_batch(), queue.in_extended_batch());
+    EXPECT_EQ(other.ambiguous(), queue.ambiguous());
+    for (size_t here = 0; here < saved.size(); ++here)
+      EXPECT_FALSE(ReplyQueue().restore(saved.substr(0, here), registry)) << sent << " cut at " << here;
+    EXPECT_FALSE(ReplyQueue().restore(saved + "x", registry));
+  }
 }
 
 // PostgreSQL's main loop, as far as its answers go: postgres.c, PostgresMain and its callees.
