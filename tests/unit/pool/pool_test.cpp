@@ -286,7 +286,11 @@ TEST(Reuse, LifetimeZeroMeansUsedOnce) {
   Rules rules = house.pools[0]->rules();
   rules.server_lifetime = 0;
   house.pools[0]->set_rules(rules);
-  Checkin answer = house.checkin(0, house.new_server(0), 5);
+  ServerEntry& server = house.new_server(0);
+  EXPECT_EQ(house.checkin(0, server, 5).verdict, Checkin::Verdict::kIdle);  // logged in, not used yet
+  house.pools[0]->checkout(house.new_client(0), 6, false, false);
+  server.served = true;
+  Checkin answer = house.checkin(0, server, 7);
   EXPECT_EQ(answer.verdict, Checkin::Verdict::kClose);
   EXPECT_EQ(answer.unfit, Unfit::kLifetime);
 }
