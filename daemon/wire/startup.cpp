@@ -59,8 +59,12 @@ Result<Startup> parse_startup(ByteView packet) {
   uint32_t size = reader.u32();
   uint32_t version = reader.u32();
   if (!reader.ok() || size != packet.size()) return bad_header(packet);
-  if (version == kSslRequest && packet.size() == 8) return Startup{SslRequest{}};
-  if (version == kGssEncRequest && packet.size() == 8) return Startup{GssEncRequest{}};
+  Startup request;  // an SslRequest; not moved from a temporary, of which g++ 12 with sanitizers warns wrongly
+  if (version == kSslRequest && packet.size() == 8) return request;
+  if (version == kGssEncRequest && packet.size() == 8) {
+    request.emplace<GssEncRequest>();
+    return request;
+  }
   if (version == kCancelRequest) return parse_cancel(reader, packet);
   if (version >> 16 == 3) return parse_parameters(reader, version);
   if (version >> 16 == 2) return Error{"old V2 protocol not supported", "08P01"};
