@@ -122,7 +122,8 @@ TEST(ErrorFields, WithoutAnyOneField) {  // CVE-2026-6666
     for (int part = 0; part < 3; ++part) {
       if (part != missing) body += parts[part];
     }
-    ErrorFields fields = parse_error_fields(body + '\0');
+    body.push_back('\0');
+    ErrorFields fields = parse_error_fields(body);  // looks into body
     EXPECT_EQ(fields.severity, missing == 0 ? "" : "FATAL");
     EXPECT_EQ(fields.sqlstate, missing == 1 ? "" : "57P01");
     EXPECT_EQ(fields.message, missing == 2 ? "" : "gone");
