@@ -84,10 +84,12 @@ TEST(ReadBind, Broken) {
 
 TEST(ReadTarget, StatementsAndPortals) {
   Target target;
-  ASSERT_EQ(read_target(zero("Ss1"), 4, target), Seen::kOk);
+  const std::string statement = zero("Ss1");  // the names look into them
+  const std::string portal = zero("P");
+  ASSERT_EQ(read_target(statement, 4, target), Seen::kOk);
   EXPECT_EQ(target.kind, 'S');
   EXPECT_EQ(target.name, "s1");
-  ASSERT_EQ(read_target(zero("P"), 2, target), Seen::kOk);
+  ASSERT_EQ(read_target(portal, 2, target), Seen::kOk);
   EXPECT_EQ(target.kind, 'P');
   EXPECT_EQ(target.name, "");
 }
