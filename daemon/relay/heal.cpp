@@ -61,11 +61,17 @@ void Relay::extend_retry(Server& server, ByteView message, char type, bool whole
 }
 
 bool Relay::heals(Server& server, const wire::ErrorFields& fields, const track::Match& match) {
-  if (!server.retry || server.retry->phase != RetryCopy::Phase::kComplete) return false;
   bool cached_plan = fields.sqlstate == "0A000" && (fields.routine == "RevalidateCachedQuery" ||
                                                     fields.message == "cached plan must not change result type");
+  if (!cached_plan) return false;
   // Only the Bind itself may have failed: then nothing has been answered. Its Sync is all that is still owed.
-  if (!cached_plan || match.kind != Kind::kBind || server.replies.size() != 1) return false;
+  bool complete = server.retry && server.retry->phase == RetryCopy::Phase::kComplete;
+  if (!complete || match.kind != Kind::kBind || server.replies.size() != 1) {
+    // The client hears of it and will prepare anew, perhaps under another name but with the same text: that must
+    // reach the server, whose own copy would stay stale for ever.
+    server.statements.doubt_all();
+    return false;
+  }
   server.retry->phase = RetryCopy::Phase::kFailed;
   server.replies.hide_head();
   return true;

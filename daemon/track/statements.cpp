@@ -125,6 +125,15 @@ void ServerStatements::not_closed(StatementPtr statement) {
   item->sent_again = true;
 }
 
+void ServerStatements::doubt_all() {
+  if (!state_) return;
+  for (Item& item : state_->order) {
+    if (item.presence != Presence::kConfirmed) continue;  // sent ones are planned afresh, or swallowed by the error
+    item.presence = Presence::kDoubtful;
+    item.sent_again = true;
+  }
+}
+
 StatementPtr ServerStatements::evict(size_t most, uint64_t batch) {
   if (!state_ || state_->by_number.size() <= most) return nullptr;
   for (auto item = state_->order.begin(); item != state_->order.end(); ++item) {

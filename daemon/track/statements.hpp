@@ -97,6 +97,8 @@ class ServerStatements {
   void remove(const Statement& statement);
   // An error has swallowed the Close of an evicted one: it is in doubt.
   void not_closed(StatementPtr statement);
+  // A table changed under one of them: each is closed and parsed anew before its next use.
+  void doubt_all();
   // Over `most`: the one to close now, already removed here. Null: none, or all are used by the open batch `batch`.
   StatementPtr evict(size_t most, uint64_t batch);
   void clear() { state_.reset(); }

@@ -66,14 +66,6 @@ def test_psycopg3_prepares_by_itself(pw):
     parallel(8, work)
 
 
-def test_psycopg3_deallocates(pw):
-    """More statements than psycopg keeps: it sends DEALLOCATE or Close for the oldest."""
-    with connect3(pw, autocommit=True, prepare_threshold=0) as conn:
-        conn.prepared_max = 5
-        for i in range(40):
-            assert conn.execute("SELECT %%s::int * %d" % (i % 12), (i,)).fetchone() == (i * (i % 12),)
-
-
 def test_psycopg3_pipeline(pw):
     with connect3(pw, autocommit=True) as conn:
         conn.execute("CREATE TABLE piped(who int, i int)")
@@ -288,19 +280,21 @@ def test_asyncpg_timeout_cancels(pw):
 
 
 def test_asyncpg_sees_schema_changes(pw):
-    """A cached plan whose result type changes: asyncpg would have to reconnect; the pooler heals it or asyncpg retries."""
+    """A cached plan whose result type changes: the pooler heals it, or asyncpg prepares the same text anew, which must
+    then reach the server."""
 
     async def everyone():
         one, two = await connect_async(pw), await connect_async(pw)
         await one.execute("CREATE TABLE grown(a int); INSERT INTO grown VALUES (1)")
         assert len(await two.fetchrow("SELECT * FROM grown")) == 1
         await one.execute("ALTER TABLE grown ADD COLUMN b int DEFAULT 2")
+        row = None
         for _ in range(2):
             try:
                 row = await two.fetchrow("SELECT * FROM grown")
             except asyncpg.PostgresError:
                 continue
-        assert tuple(row) == (1, 2) or len(row) in (1, 2)
+        assert tuple(row) == (1, 2)
         await one.close()
         await two.close()
 

@@ -311,6 +311,23 @@ def test_cached_plan_in_a_transaction_is_the_clients_to_see(pw):
     assert execute(conn, "s") == [["1", "new"]]
 
 
+def test_a_client_that_prepares_anew_after_a_cached_plan_error_is_served(pw):
+    """In a transaction the client sees 0A000; its new Parse of the same text must not meet the stale statement."""
+    conn, other = pw.connect(), pw.connect()
+    other.query("CREATE TABLE heal(a int); INSERT INTO heal VALUES (1)")
+    prepare(conn, "s", "SELECT * FROM heal")
+    assert execute(conn, "s") == [["1"]]
+    other.query("ALTER TABLE heal ADD COLUMN b text DEFAULT 'new'")
+    conn.query("BEGIN")
+    with pytest.raises(wire.ServerError):
+        execute(conn, "s")
+    conn.query("ROLLBACK")
+    conn.send(wire.parse("SELECT * FROM heal", "s2"), wire.describe("S", "s2"), wire.sync())
+    got = conn.read_until("Z")
+    assert types(got) == "1tTZ" and [c[0] for c in wire.parse_columns(got[2].body)] == ["a", "b"]
+    assert execute(conn, "s2") == [["1", "new"]]
+
+
 def test_session_mode_passes_statements_untouched(start):
     pw = start(settings={"pool_mode": "session", "max_prepared_statements": 10})
     conn = pw.connect()
