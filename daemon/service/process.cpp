@@ -35,8 +35,11 @@ Result<void> PidFile::check(const std::string& path, Logger& log) {
   long pid = 0;
   in >> pid;  // stays 0 when there is no number
   bool is_pid = pid > 0 && pid <= std::numeric_limits<pid_t>::max();
+  // Our own number, before we have written it: that of a process before us, in a container for instance, where the
+  // service is number 1 every time.
+  bool ours = is_pid && pid == getpid();
   bool running = !is_pid || ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
-  if (running) return Error{cat("pidfile '", path, "' exists, another instance running?")};
+  if (running && !ours) return Error{cat("pidfile '", path, "' exists, another instance running?")};
   log.log("stale pidfile, removing");
   ::unlink(path.c_str());
   return {};

@@ -17,7 +17,7 @@ class PidFile {
   PidFile& operator=(const PidFile&) = delete;
 
   // Error: the file cannot be read, names a process that runs, or does not name one (then nobody knows). A file that a
-  // dead process left is removed (logged). An empty path: no pid file, nothing to do.
+  // dead process left is removed (logged), even if its number is ours now. An empty path: no pid file, nothing to do.
   static Result<void> check(const std::string& path, Logger& log);
   // Error: it exists, or cannot be written.
   Result<void> write(const std::string& path);

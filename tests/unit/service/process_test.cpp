@@ -102,7 +102,7 @@ TEST_F(PidFileTest, NoPathNoFile) {
 }
 
 TEST_F(PidFileTest, OfAProcessThatRuns) {
-  hold(cat(getpid(), "\n"));
+  hold(cat(getppid(), "\n"));
   EXPECT_EQ(refusal(), cat("pidfile '", path_, "' exists, another instance running?"));
   hold("1\n");
   EXPECT_THAT(refusal(), HasSubstr("exists")) << "whether or not we may signal it";
@@ -121,6 +121,13 @@ TEST_F(PidFileTest, OfADeadProcessIsRemoved) {
   if (child == 0) _exit(0);
   waitpid(child, nullptr, 0);
   hold(cat(child, "\n"));
+  EXPECT_EQ(refusal(), "");
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "stale pidfile, removing")));
+}
+
+TEST_F(PidFileTest, OfADeadProcessWithOurNumberIsRemoved) {
+  hold(cat(getpid(), "\n"));
   EXPECT_EQ(refusal(), "");
   EXPECT_FALSE(std::filesystem::exists(path_));
   EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "stale pidfile, removing")));
