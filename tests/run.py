@@ -247,6 +247,8 @@ def stages(options):
     elif options.preset:
         prefix = "" if options.preset == "debug" else options.preset + "-"
         wanted = [prefix + "unit", prefix + "functional"]
+    elif options.ci:
+        wanted = ["layers", "format", "unit", "functional", "drivers", "fuzz", "chaos"]
     elif options.fast:
         wanted = ["layers", "format", "unit", "functional"]
     return [(name, work) for name, work in table if name in wanted]
@@ -257,6 +259,7 @@ def main():
     parser.add_argument("--fast", action="store_true", help="only the quick stages, without slow tests")
     parser.add_argument("--only", action="append", metavar="KIND", help="only this stage (may be repeated)")
     parser.add_argument("--preset", choices=["debug", "asan", "tsan"], help="unit and functional of this preset")
+    parser.add_argument("--ci", action="store_true", help="what fits into an hour on two cores: no sanitizer builds")
     parser.add_argument("--list", action="store_true", help="name the stages")
     options = parser.parse_args()
     total, lines = Count(), []

@@ -55,7 +55,7 @@ bool may_go_on_waiting(ClientLogin& login) {
 bool all_verified(const ClientLogin& login) {
   const track::ParameterSet& parameters = login.client.parameters;
   const pool::SharedPool& shared = login.client.local_pool->shared();
-  for (const auto& setting : own_settings(parameters)) {
+  for (const auto& setting : track::settings_of(parameters)) {
     if (!shared.verified(setting)) return false;
   }
   return true;

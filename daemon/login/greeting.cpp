@@ -33,17 +33,4 @@ void untrack_unreported(track::ParameterSet& client, const track::ParameterSet& 
   }
 }
 
-std::vector<std::string> own_settings(const track::ParameterSet& client) {
-  std::vector<std::string> all;
-  const track::TrackedNames* names = client.names();
-  for (size_t index = 0; names && index < names->size(); ++index) {
-    if (client.value(index)) all.push_back(cat(lower(names->name(index)), '=', *client.value(index)));
-  }
-  if (const auto* extras = client.extras()) {
-    for (const auto& [name, value] : *extras)
-      all.push_back(cat(lower(name), '=', value));
-  }
-  return all;
-}
-
 }  // namespace pgweir::login

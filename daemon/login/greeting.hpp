@@ -20,7 +20,4 @@ void append_greeting(std::string& out, const pool::Welcome& welcome, const track
 // 18) cannot be tracked: they become settings of the other kind, which are taken back before another client's turn.
 void untrack_unreported(track::ParameterSet& client, const track::ParameterSet& pool_values);
 
-// "name=value" of everything that the client has set itself (before fill_unset); names in lower case.
-std::vector<std::string> own_settings(const track::ParameterSet& client);
-
 }  // namespace pgweir::login

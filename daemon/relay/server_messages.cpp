@@ -92,7 +92,8 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
   if (match.completed) on_completed(server, match);
   hidden ? drop(server, client, piece, size) : pass(server, piece, size);
   deliver_local(server, &piece);
-  return header.type == 'Z' ? on_ready(server, piece, match) : Scan::kDone;
+  if (header.type != 'Z' || !match.completed) return Scan::kDone;  // a spare one ends nothing
+  return on_ready(server, piece, match);
 }
 
 // Nobody is attached. Notices and notifications are dropped, parameters noted; the rest must not come.
@@ -241,6 +242,9 @@ Relay::Scan Relay::on_hidden_ready(Server& server) {
     return Scan::kClosed;
   }
   client.parameters_unproven = false;
+  for (const std::string& setting : server.proving)
+    server.local_pool->shared().set_verified(setting);
+  server.proving.clear();
   if (!server.held_until_proven) return Scan::kDone;
   server.held_until_proven = false;
   session::resume(hub_, client);

@@ -144,6 +144,7 @@ void link(Hub& hub, Client& client, Server& server) {
   server.hidden_set = true;
   server.set_error.clear();
   server.held_until_proven = client.parameters_unproven;
+  if (client.parameters_unproven) server.proving = track::settings_of(client.parameters);
 }
 
 void release(Hub& hub, Server& server) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/list.hpp"
 #include "net/task.hpp"
@@ -53,13 +54,14 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   size_t host = 0;    // index into its database's host list
   std::string place;  // that host's name or address as configured, or the path of the unix socket
   Errand errand = Errand::kNone;
-  uint16_t moving_to = 0;          // the worker, with Errand::kMove
-  char transaction = 'I';          // of its last ReadyForQuery
-  bool parameter_news = false;     // it has reported a parameter since the last attach
-  bool hidden_set = false;         // the SETs of an attach are in flight: their answers must not fail
-  bool held_until_proven = false;  // ... and the client's request waits for them
-  std::string set_error;           // what it said to them
-  uint64_t batch = 1;              // number of the batch that is open now: grows with every Sync and Query
+  uint16_t moving_to = 0;            // the worker, with Errand::kMove
+  char transaction = 'I';            // of its last ReadyForQuery
+  bool parameter_news = false;       // it has reported a parameter since the last attach
+  bool hidden_set = false;           // the SETs of an attach are in flight: their answers must not fail
+  bool held_until_proven = false;    // ... and the client's request waits for them
+  std::vector<std::string> proving;  // settings that are accepted when those SETs are ("name=value")
+  std::string set_error;             // what it said to them
+  uint64_t batch = 1;                // number of the batch that is open now: grows with every Sync and Query
   Micros attached_at = 0;
   Micros closing_deadline = kNever;
   Micros answered_at = 0;  // last ReadyForQuery

@@ -175,4 +175,17 @@ std::string replay(const ParameterSet& client, ParameterSet& server) {
   return sql;
 }
 
+std::vector<std::string> settings_of(const ParameterSet& parameters) {
+  std::vector<std::string> all;
+  const TrackedNames* names = parameters.names();
+  for (size_t index = 0; names && index < names->size(); ++index) {
+    if (parameters.value(index)) all.push_back(cat(lower(names->name(index)), '=', *parameters.value(index)));
+  }
+  if (const auto* extras = parameters.extras()) {
+    for (const auto& [name, value] : *extras)
+      all.push_back(cat(lower(name), '=', value));
+  }
+  return all;
+}
+
 }  // namespace pgweir::track

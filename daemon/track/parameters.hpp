@@ -57,6 +57,10 @@ class ParameterSet {
 // were applied for another client and are not wanted now are RESET. Notes what it asks for in `server`.
 std::string replay(const ParameterSet& client, ParameterSet& server);
 
+// "name=value" of everything that is set, names in lower case: what has to be accepted by a server before it can be
+// replayed without waiting for the answer.
+std::vector<std::string> settings_of(const ParameterSet& parameters);
+
 // 'value' or E'va\\lue'.
 std::string quote_literal(ByteView value);
 

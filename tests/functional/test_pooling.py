@@ -192,7 +192,7 @@ def test_a_busy_client_does_not_starve_a_waiter(start):
 
 
 def test_idle_servers_last_in_first_out(start):
-    pw = start(settings={"default_pool_size": 3})
+    pw = start(settings={"default_pool_size": 3, "workers": 1})  # the order is each worker's own
     conns = [pw.connect() for _ in range(3)]
     for conn in conns:
         conn.query("BEGIN")
@@ -203,7 +203,7 @@ def test_idle_servers_last_in_first_out(start):
 
 
 def test_server_round_robin(start):
-    pw = start(settings={"default_pool_size": 3, "server_round_robin": 1})
+    pw = start(settings={"default_pool_size": 3, "server_round_robin": 1, "workers": 1})
     conns = [pw.connect() for _ in range(3)]
     for conn in conns:
         conn.query("BEGIN")

@@ -128,7 +128,7 @@ def test_a_missing_userlist_keeps_the_old_one(start):
     pw = start(settings={"auth_type": "md5"})
     os.unlink(pw.userlist_path)
     pw.admin("RELOAD", check=False)
-    assert pw.logged("auth_file")
+    pw.wait_log("auth_file")
     assert pw.connect().scalar("SELECT 1") == "1"
     pw.refused(password="wrong")
 

@@ -44,7 +44,7 @@ TEST(Greeting, UntrackedFirstThenTrackedInTheirOrder) {
   client.set("timezone", "Asia/Tokyo");
   client.set_extra("work_mem", "8MB");
   const std::vector<std::string> own{"timezone=Asia/Tokyo", "work_mem=8MB"};
-  EXPECT_EQ(own, own_settings(client));
+  EXPECT_EQ(own, track::settings_of(client));
   fill_unset(client, welcome.tracked);
   std::string out;
   append_greeting(out, welcome, client);
