@@ -109,8 +109,14 @@ class Worker final : public session::Hub, private net::Turn {
   // cancel requests (worker_cancel.cpp)
   session::Client* find_by_key(uint32_t pid, ByteView secret);
   bool start_cancel(session::Client& client, std::function<void(session::CancelOutcome)> done);
+  void repeat_early_cancels();
   void answer_ticket(uint64_t ticket, session::CancelOutcome outcome);
 
+  // A cancel request that came between a client's getting its server and its request's reaching it.
+  struct EarlyCancel {
+    uint32_t client_id;
+    std::function<void(session::CancelOutcome)> done;
+  };
   struct Ticket {
     std::shared_ptr<session::CancelTicket> state;
     unsigned answers_due = 0;
@@ -125,6 +131,7 @@ class Worker final : public session::Hub, private net::Turn {
   std::unordered_map<uint64_t, session::Client*> keys_;                      // by CancelKey, its first 8 bytes
   std::unordered_map<uint64_t, Ticket> tickets_;
   std::vector<std::unique_ptr<net::Spawned>> cancels_;  // cancel requests on their way to servers
+  std::vector<EarlyCancel> early_cancels_;              // looked at again at the next tick
   uint64_t next_ticket_ = 1;
   unsigned ticks_ = 0;
 };

@@ -1,8 +1,10 @@
 // Cancel requests: found by key on whichever worker has the client, answered there, and the asker told.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "auth/random.hpp"
 #include "login/cancel.hpp"
@@ -126,6 +128,19 @@ void Worker::answer_ticket(uint64_t number, CancelOutcome outcome) {
   tickets_.erase(found);
 }
 
+void Worker::repeat_early_cancels() {
+  std::vector<EarlyCancel> due = std::exchange(early_cancels_, {});
+  for (EarlyCancel& early : due) {
+    auto found =
+        std::find_if(clients.begin(), clients.end(), [&](const auto& one) { return one->id == early.client_id; });
+    if (found == clients.end()) {
+      early.done(CancelOutcome::kNotRunning);
+    } else {
+      start_cancel(**found, std::move(early.done));
+    }
+  }
+}
+
 void Worker::cancel_abandoned(Server& server) {
   if (server.cancels > 0 || !server.stream.open()) return;
   ++tally.cancels;
@@ -146,7 +161,14 @@ bool Worker::start_cancel(Client& client, std::function<void(CancelOutcome)> don
     return true;
   }
   Server* server = client.server;
-  if (!server || server->replies.all_answered() || server->hidden_set) {
+  // It has just got its server: its request is behind the SETs, or still held. A cancel now would hit those, or
+  // nothing; dropped, the request would run on. It waits for the next tick.
+  bool soon = server && (server->hidden_set || (client.held && server->replies.all_answered()));
+  if (soon) {
+    early_cancels_.push_back({client.id, std::move(done)});
+    return true;
+  }
+  if (!server || server->replies.all_answered()) {
     done(CancelOutcome::kNotRunning);
     return false;
   }

@@ -36,6 +36,7 @@ Reason reason_of(pool::Unfit why) {
 
 void Worker::on_tick(Micros now) {
   parts_.fleet.beats(worker).fetch_add(1, std::memory_order_relaxed);
+  repeat_early_cancels();
   bool upkeep = ++ticks_ % kUpkeepTicks == 0;
   for (LocalPool* pool : pools()) {
     if (upkeep) look_after(*pool, now);
