@@ -12,15 +12,31 @@ using session::Reason;
 
 namespace {
 
-// One of the logins that wait at a pool's gate, for as long as this lives.
-class AtTheGate {
+// One of the logins that wait at a pool's gate, for as long as this lives. Nobody reads its socket meanwhile, but a
+// client that leaves is noticed at once: its place is for others.
+class AtTheGate final : public net::StreamHandler {
  public:
-  explicit AtTheGate(session::LocalPool& pool) : pool_(pool) { ++pool_.welcome_waiters; }
-  ~AtTheGate() { --pool_.welcome_waiters; }
+  AtTheGate(session::Hub& hub, session::Client& client, session::LocalPool& pool)
+      : hub_(hub), client_(client), pool_(pool) {
+    ++pool_.welcome_waiters;
+    client_.stream.set_handler(this, nullptr);
+  }
+  ~AtTheGate() override {
+    --pool_.welcome_waiters;
+    if (client_.stream.handler() == this) client_.stream.set_handler(nullptr, nullptr);
+  }
   AtTheGate(const AtTheGate&) = delete;
   AtTheGate& operator=(const AtTheGate&) = delete;
 
+  // Bytes are for later; only the end counts. The coroutine that waits ends with its client, after the batch.
+  void on_readable(net::Stream& stream) override {
+    if (stream.peer_gone()) session::close_client(hub_, client_, Reason::kClientEof);
+  }
+  void on_writable(net::Stream&) override {}
+
  private:
+  session::Hub& hub_;
+  session::Client& client_;
   session::LocalPool& pool_;
 };
 
@@ -67,7 +83,9 @@ net::Task<bool> wait_for_welcome(ClientLogin& login) {
   session::LocalPool& pool = *login.client.local_pool;
   login.welcome = pool.shared().welcome();
   if (login.welcome) co_return true;
-  AtTheGate waiting(pool);
+  AtTheGate waiting(login.hub, login.client, pool);
+  waiting.on_readable(login.client.stream);  // it may have left before
+  if (login.gone()) co_return false;
   const Micros queue_end = deadline_after(login.hub.now(), pool.rules().query_wait_timeout);
   const Micros until = std::min(login.deadline, queue_end);
   const int failures = failures_of(pool.shared());

@@ -96,6 +96,15 @@ std::vector<std::shared_ptr<SharedDatabase>> Books::databases() const {
   return values_of(databases_);
 }
 
+std::vector<std::shared_ptr<SharedDatabase>> Books::databases_with_pools() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<SharedDatabase>> all;
+  for (const auto& [key, pool] : pools_) {
+    if (all.empty() || all.back() != pool->database) all.push_back(pool->database);
+  }
+  return all;
+}
+
 std::vector<std::shared_ptr<SharedUser>> Books::users() const {
   std::lock_guard lock(mutex_);
   return values_of(users_);

@@ -227,9 +227,10 @@ class Books {
   std::shared_ptr<SharedPool> pool(const std::shared_ptr<SharedDatabase>& database, const std::string& user);
   std::shared_ptr<SharedPool> pool_by_id(unsigned id) const;
 
-  std::vector<std::shared_ptr<SharedDatabase>> databases() const;  // by name
-  std::vector<std::shared_ptr<SharedUser>> users() const;          // by name
-  std::vector<std::shared_ptr<SharedPool>> pools() const;          // by (database, user)
+  std::vector<std::shared_ptr<SharedDatabase>> databases() const;             // by name
+  std::vector<std::shared_ptr<SharedDatabase>> databases_with_pools() const;  // by name, each once
+  std::vector<std::shared_ptr<SharedUser>> users() const;                     // by name
+  std::vector<std::shared_ptr<SharedPool>> pools() const;                     // by (database, user)
 
   SnapshotPtr snapshot() const;
 

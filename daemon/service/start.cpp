@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 
 #include "base/text.hpp"
@@ -47,16 +48,18 @@ class Start {
     return 1;
   }
 
-  // --check-config: every error and warning, and what only a start would find in the files that TLS needs. What a
-  // start would merely warn of (a broken or world-readable userlist, for instance) counts as an error here.
+  // --check-config: every error and warning, and what only a start would find in the files that TLS needs. Warnings
+  // are for people and do not count. An authentication file that cannot be used does: a start goes on without it, as
+  // PgBouncer's, but a reload is refused.
   int report(const settings::LoadResult& loaded) {
-    bool good = loaded.errors.empty() && loaded.warnings.empty();
+    bool good = loaded.errors.empty() && !loaded.auth_files_broken;
     for (const auto& problem : loaded.errors)
       std::fprintf(stderr, "ERROR: %s\n", settings::describe(problem).c_str());
     for (const auto& problem : loaded.warnings)
       std::fprintf(stderr, "WARNING: %s\n", settings::describe(problem).c_str());
+    if (loaded.auth_files_broken) std::fprintf(stderr, "ERROR: an authentication file cannot be used (see above)\n");
     if (loaded.snapshot) {
-      Result<void> tls = check_tls(*loaded.snapshot);
+      Result<void> tls = make_tls(*loaded.snapshot);
       if (!tls) std::fprintf(stderr, "ERROR: %s (%s)\n", tls.error().message.c_str(), line_.config.c_str());
       good = good && tls.ok();
     }
@@ -64,12 +67,42 @@ class Start {
     return good ? 0 : 1;
   }
 
-  static Result<void> check_tls(const settings::Snapshot& snapshot) {
+  Result<void> make_tls(const settings::Snapshot& snapshot) {
     auto client = workers::client_context(snapshot.global);
     if (!client) return client.error();
     auto server = workers::server_context(snapshot.global);
     if (!server) return server.error();
+    client_tls_ = client.take();
+    server_tls_ = server.take();
     return {};
+  }
+
+  // Root has read what the account that we have become may not: it holds now, but a reload would be refused.
+  void warn_of_unreadable_files(const std::string& user) {
+    const settings::Global& global = snapshot_->global;
+    const bool client_tls = global.client_tls_sslmode != settings::SslMode::kDisable;
+    const bool server_tls = global.server_tls_sslmode != settings::SslMode::kDisable;
+    const bool hba = global.auth_type == settings::AuthType::kHba;
+    const struct {
+      const char* setting;
+      const std::string& path;
+      bool used;
+    } files[] = {{"conffile", global.conffile, true},
+                 {"auth_file", global.auth_file, true},
+                 {"auth_hba_file", global.auth_hba_file, hba},
+                 {"auth_ident_file", global.auth_ident_file, hba},
+                 {"client_tls_key_file", global.client_tls_key_file, client_tls},
+                 {"client_tls_cert_file", global.client_tls_cert_file, client_tls},
+                 {"client_tls_ca_file", global.client_tls_ca_file, client_tls},
+                 {"server_tls_key_file", global.server_tls_key_file, server_tls},
+                 {"server_tls_cert_file", global.server_tls_cert_file, server_tls},
+                 {"server_tls_ca_file", global.server_tls_ca_file, server_tls}};
+    for (const auto& file : files) {
+      if (!file.used || file.path.empty() || ::access(file.path.c_str(), R_OK) == 0) continue;
+      if (errno != EACCES) continue;  // missing: told already
+      log_.warning(cat(file.setting, " \"", file.path, "\" was read as root, but user ", user,
+                       " cannot read it: a reload will be refused"));
+    }
   }
 
   std::string socket_path() const {
@@ -85,6 +118,8 @@ class Start {
     if (line_.reboot && (under_service_manager() || !passed_.empty()))
       return Error{"cannot reboot under service manager"};
     const std::string& user = line_.user.empty() ? global.user : line_.user;
+    Result<void> tls = make_tls(*snapshot_);  // as root, if that is who we are: a key may be root's alone
+    const bool was_root = geteuid() == 0;
     if (!user.empty()) {
       Result<void> changed = become(user);
       if (!changed) return changed;
@@ -93,8 +128,8 @@ class Start {
       return Error{"pgweir should not run as root; name the account to run as in \"user\" or with -u"};
     Result<void> sinks = sinks_.apply(&global);
     if (!sinks) return sinks;
-    Result<void> tls = check_tls(*snapshot_);
     if (!tls) return tls;
+    if (was_root) warn_of_unreadable_files(user);
     Result<void> room = make_room();
     if (!room) return room;
     Result<void> alone = PidFile::check(global.pidfile, log_);
@@ -152,6 +187,8 @@ class Start {
     raise_descriptor_limit(static_cast<long>(global.max_client_conn), expected_descriptors(), log_);
     workers::DirectorOptions options;
     options.snapshot = snapshot_;
+    options.client_tls = client_tls_;
+    options.server_tls = server_tls_;
     options.config_path = line_.config;
     options.watchdog = watchdog_interval();
     options.version_text = cat(kPeerVersion, " (pgweir ", kVersion, ")");
@@ -174,6 +211,8 @@ class Start {
   Logger log_;
   LogSetup sinks_;
   pool::SnapshotPtr snapshot_;
+  std::shared_ptr<const net::TlsContext> client_tls_;  // read before the change of account
+  std::shared_ptr<const net::TlsContext> server_tls_;
   std::vector<int> passed_;
 };
 

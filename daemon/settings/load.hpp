@@ -18,7 +18,7 @@ struct LoadResult {
   SnapshotPtr snapshot;  // null when there are errors
   std::vector<Problem> errors;
   std::vector<Problem> warnings;   // among them missing or broken auth files, which PgBouncer starts with
-  bool auth_files_broken = false;  // a reload refuses these warnings: the old files stay in force
+  bool auth_files_broken = false;  // a reload and --check-config refuse these warnings; a start does not
 };
 
 // Reads the ini at `path` and the files that it names. `previous` (may be null): what it holds of them is shared where

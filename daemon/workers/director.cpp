@@ -59,12 +59,8 @@ DirectorImpl::~DirectorImpl() = default;
 Result<void> DirectorImpl::make_workers() {
   NewSettings settings;
   settings.snapshot = options_.snapshot;
-  auto client_tls = client_context(settings.snapshot->global);
-  if (!client_tls) return client_tls.error();
-  auto server_tls = server_context(settings.snapshot->global);
-  if (!server_tls) return server_tls.error();
-  settings.client_tls = client_tls.take();
-  settings.server_tls = server_tls.take();
+  settings.client_tls = options_.client_tls;
+  settings.server_tls = options_.server_tls;
   auto secret = auth::random_bytes(32);
   if (!secret) return secret.error();
   const WorkerParts parts{fleet_, resolver_, offload_, log_, books_, statements_, *this, *secret, descriptor_limit()};

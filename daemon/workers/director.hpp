@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "net/loop.hpp"
+#include "net/tls.hpp"
 #include "pool/shared.hpp"
 
 namespace pgweir::workers {
@@ -28,6 +29,9 @@ struct Hooks {
 
 struct DirectorOptions {
   pool::SnapshotPtr snapshot;
+  // Made from the snapshot's files, by whoever may read them (root, before it becomes somebody else); null: TLS is off.
+  std::shared_ptr<const net::TlsContext> client_tls;
+  std::shared_ptr<const net::TlsContext> server_tls;
   std::string config_path;
   Micros watchdog = 0;       // WATCHDOG_USEC; 0: none
   std::string version_text;  // SHOW VERSION: "PgBouncer 1.25.2 (pgweir 0.1.0)"

@@ -88,11 +88,7 @@ void DirectorImpl::resume(DatabasePtr database) {
 }
 
 void DirectorImpl::kill(DatabasePtr database, Done done) {
-  auto entries = database ? std::vector<DatabasePtr>{database} : std::vector<DatabasePtr>{};
-  if (!database) {
-    for (const auto& pool : books_.pools())
-      entries.push_back(pool->database);
-  }
+  auto entries = database ? std::vector<DatabasePtr>{database} : books_.databases_with_pools();
   for (const auto& entry : entries) {
     entry->paused = true;
     books_.forget_pools(*entry);

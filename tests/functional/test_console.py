@@ -345,6 +345,22 @@ def test_kill(start, pg, db):
     assert waiting.scalar("SELECT 1") == "1"
 
 
+def test_kill_of_all_databases(start):
+    """Entries with several pools among them; those without any are not paused."""
+    pw = start({"test": {}, "other": {}, "unused": {}})
+    conns = [pw.connect(user, database) for user in ("app", "app2") for database in ("test", "other")]
+    for conn in conns:
+        conn.scalar("SELECT 1")
+    assert pw.admin("KILL").tags == ["KILL"]
+    for conn in conns:
+        conn.expect_fatal("database removed", "08P01")
+    assert {r["name"]: r["paused"] for r in pw.show("DATABASES") if r["name"] != "pgbouncer"} == {
+        "test": "1", "other": "1", "unused": "0"}
+    for name in ("test", "other"):
+        pw.admin("RESUME " + name)
+    assert pw.connect("app2").scalar("SELECT 1") == "1"
+
+
 def client_ids(pw, database="test"):
     return [int(r["id"]) for r in pw.show("CLIENTS") if r["database"] == database]
 

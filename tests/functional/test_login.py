@@ -3,11 +3,14 @@
 import base64
 import os
 import pwd
+import socket
 import struct
+import threading
 
 import pytest
 
-from harness import postgres, wire
+from harness import postgres, system, wire
+from harness.fakeserver import FakeServer
 
 PW = "app-secret"
 SECRETS = {"plain": PW, "md5": wire.md5_secret("app", PW), "scram": wire.scram_secret(PW), "empty": ""}
@@ -478,3 +481,64 @@ def test_secrets_are_shown_nowhere(start):
         seen += [str(v) for row in result.rows for v in row]
     text = "\n".join(seen + pw.lines)
     assert "planted-" not in text, [line for line in text.split("\n") if "planted-" in line]
+
+
+# Waiting for the first server of a pool.
+
+
+def silent_server():
+    """Accepts, reads the startup packet and never answers."""
+    def script(session):
+        session.read_startup()
+        session.read(timeout=600)
+
+    return FakeServer(script)
+
+
+@pytest.mark.parametrize("leave", ["terminate", "close", "reset"])
+def test_client_that_leaves_before_the_first_welcome_is_noticed_at_once(start, leave):
+    with silent_server() as fake:
+        pw = start({"test": {"host": fake.host, "port": fake.port}}, settings={"max_client_conn": 2})
+        console = pw.console()
+        for _ in range(3):  # its place under max_client_conn is free again
+            conn = pw.raw()
+            conn.send(wire.startup({"user": "app", "database": "test"}))
+            system.wait_for(lambda: console_pool(console)["cl_waiting"] == "1", 10, "the login to wait")
+            if leave == "terminate":
+                conn.send(wire.message("X"))
+            elif leave == "reset":
+                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            conn.sock.close()
+            system.wait_for(lambda: console_pool(console)["cl_waiting"] == "0", 5, "it to be gone")
+            lists = {r["list"]: r["items"] for r in console.query("SHOW LISTS").dicts()}
+            assert (lists["used_clients"], lists["login_clients"]) == ("1", "0")
+        assert [r["user"] for r in console.query("SHOW CLIENTS").dicts()] == ["admin"]
+        assert len(pw.logged("test/app@.*closing because: client unexpected eof")) == 3
+
+
+def test_client_that_talks_before_the_first_welcome_is_served(start):
+    """Bytes behind the startup packet are no reason to let it go."""
+    answer = threading.Event()
+
+    def script(session):
+        session.read_startup()
+        answer.wait(20)
+        session.welcome()
+        session.serve()
+
+    with FakeServer(script) as fake:
+        pw = start({"test": {"host": fake.host, "port": fake.port}})
+        conn = pw.raw()
+        conn.send(wire.startup({"user": "app", "database": "test"}))
+        pw.wait_pool(cl_waiting=1)
+        conn.send(wire.query("SELECT 1"))
+        pw.wait_pool(cl_waiting=1)
+        answer.set()
+        conn.authenticate("app", "")
+        conn.read_welcome()
+        assert conn.results().scalar() == "1"
+
+
+def console_pool(console):
+    rows = [r for r in console.query("SHOW POOLS").dicts() if r["database"] == "test"]
+    return rows[0] if rows else {"cl_waiting": "0"}

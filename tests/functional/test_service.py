@@ -110,9 +110,30 @@ def test_check_config_prints_its_verdict(start):
     pw = start(start=False)
     done = run("--check-config", pw.ini_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"configuration is valid\n", b"")
+
+
+def test_check_config_tells_warnings_and_is_content(start):
+    pw = start(start=False)
     os.chmod(pw.userlist_path, 0o644)
+    pw.databases["*"] = "nonsense"
+    system.write_file(pw.ini_path, pw.ini_text())
     done = run("--check-config", pw.ini_path)
-    assert done.returncode == 1 and done.stdout == b"" and pw.userlist_path in done.stderr.decode()
+    text = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (0, b"configuration is valid\n"), text
+    assert "WARNING: " in text and pw.userlist_path in text and 'template "*"' in text and "ERROR" not in text
+
+
+@pytest.mark.parametrize("text", ['"app" "unterminated', None])
+def test_check_config_refuses_what_a_reload_would_refuse(start, text):
+    """A start goes on without a userlist that cannot be read, as PgBouncer's; a reload does not."""
+    pw = start(start=False)
+    if text is None:
+        os.unlink(pw.userlist_path)
+    else:
+        system.write_file(pw.userlist_path, text)
+    done = run("--check-config", pw.ini_path)
+    assert done.returncode == 1 and done.stdout == b"", done
+    assert pw.userlist_path in done.stderr.decode() and "ERROR: an authentication file cannot be used" in done.stderr.decode()
 
 
 def test_check_config_looks_at_tls_files(start):

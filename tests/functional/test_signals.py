@@ -299,6 +299,48 @@ def test_root_becomes_the_user_of_the_ini(start):
             conn.close()
 
 
+def root_only(path):
+    os.chmod(path, 0o600)
+    os.chown(path, 0, 0)
+
+
+def test_root_reads_its_files_before_it_becomes_somebody_else(start, certs):
+    """A key that only root may read serves; a reload, which comes later, is refused and changes nothing."""
+    if os.geteuid() != 0 or not IS_PGWEIR:
+        pytest.skip("needs root")
+    import ssl
+
+    folder = system.make_directory("key")
+    key, cert = folder + "/server.key.pem", folder + "/server.crt.pem"
+    system.write_file(key, open(certs.server_key).read())
+    system.write_file(cert, open(certs.server).read())
+    root_only(key)
+    pw = start(settings={"user": "postgres", "client_tls_sslmode": "allow", "client_tls_cert_file": cert,
+                         "client_tls_key_file": key}, as_root=True)
+    context = ssl.create_default_context(cafile=certs.ca)
+    old = pw.connect(tls=context).sock.getpeercert(True)
+    warned = pw.logged(r"WARNING client_tls_key_file .*%s.* a reload will be refused" % key)
+    assert len(warned) == 1 and not pw.logged("auth_file .*reload will be refused")
+    system.write_file(cert, open(certs.server2).read())
+    result = pw.reload(check=False, max_client_conn=77)
+    assert result.error.sqlstate == "F0000"
+    assert pw.logged('could not read client_tls_key_file "%s": Permission denied' % key)
+    assert pw.connect(tls=context).sock.getpeercert(True) == old
+    assert {r["key"]: r["value"] for r in pw.show("CONFIG")}["max_client_conn"] != "77"
+
+
+def test_root_only_userlist_is_read_at_start_and_told(start):
+    if os.geteuid() != 0 or not IS_PGWEIR:
+        pytest.skip("needs root")
+    pw = start(start=False, settings={"user": "postgres", "auth_type": "plain"}, as_root=True)
+    root_only(pw.userlist_path)
+    pw.start()
+    assert pw.connect().scalar("SELECT 1") == "1"
+    assert pw.logged("WARNING auth_file .*userlist.txt.* a reload will be refused")
+    assert pw.admin("RELOAD", check=False).error.sqlstate == "F0000"
+    assert pw.connect().scalar("SELECT 2") == "2"
+
+
 def test_daemon_mode(start):
     pw = start(start=False)
     pidfile, logfile = pw.directory + "/pid", pw.directory + "/the.log"

@@ -78,7 +78,7 @@ class Pgweir:
     USERLIST = {"postgres": "", "admin": "admin-secret", "stats": "stats-secret", **postgres.PASSWORDS}
 
     def __init__(self, databases=None, settings=None, users=None, userlist=None, hba=None, ident=None, peers=None,
-                 args=(), start=True, environment=None, expect_status=0):
+                 args=(), start=True, environment=None, expect_status=0, as_root=False):
         self.directory = system.make_directory("pw")
         self.host = "127.0.0.1"
         self.port = system.free_port()
@@ -95,6 +95,7 @@ class Pgweir:
         self.args = list(args)
         self.environment = environment or {}
         self.expect_status = expect_status
+        self.as_root = as_root  # it has to become somebody else itself
         self.settings = {"listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": self.directory,
                          "auth_type": "trust", "auth_file": self.userlist_path, "pool_mode": "transaction",
                          "admin_users": "admin", "stats_users": "stats"}
@@ -142,7 +143,7 @@ class Pgweir:
         env.update(self.environment)
         self.process = subprocess.Popen([runnable_binary(), *self.args, self.ini_path], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", env=env,
-                                        **system.popen_identity())
+                                        **({} if self.as_root else system.popen_identity()))
         self._reader = threading.Thread(target=self._read_log, args=(self.process.stdout,), daemon=True)
         self._reader.start()
         if wait:

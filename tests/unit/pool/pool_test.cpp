@@ -447,5 +447,25 @@ TEST(BackOff, BeginsNear100MillisecondsAndEndsAtTheLimit) {
   EXPECT_FALSE(house.shared->in_trouble());
 }
 
+// KILL without a database goes by this list: an entry once, however many pools it has.
+TEST(Books, DatabasesWithPoolsAreListedOnce) {
+  auto snapshot = std::make_shared<settings::Snapshot>();
+  for (const char* name : {"a", "b", "c"}) {
+    auto entry = std::make_shared<Database>();
+    entry->name = name;
+    snapshot->databases[name] = entry;
+  }
+  Books books(2, snapshot);
+  EXPECT_TRUE(books.databases_with_pools().empty());
+  for (const char* user : {"one", "two", "three"}) {
+    books.pool(books.database("a"), user);
+    books.pool(books.database("c"), user);
+  }
+  std::vector<std::string> names;
+  for (const auto& database : books.databases_with_pools())
+    names.push_back(database->name);
+  EXPECT_EQ((std::vector<std::string>{"a", "c"}), names);
+}
+
 }  // namespace
 }  // namespace pgweir::pool
