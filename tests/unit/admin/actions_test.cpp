@@ -16,7 +16,7 @@ class Actions : public testing::Test {
   }
   std::string asked() const { return hub->operations.asked.empty() ? "" : hub->operations.asked.front(); }
 
-  std::unique_ptr<TestHub> hub = TestHub::make(snapshot_of("db = host=127.0.0.1\nother ="));
+  std::unique_ptr<ConsoleHub> hub = std::make_unique<ConsoleHub>(snapshot_of("db = host=127.0.0.1\nother ="));
   std::shared_ptr<Job> last;
 };
 
@@ -75,7 +75,7 @@ TEST_F(Actions, NamesOfDatabases) {
 }
 
 TEST_F(Actions, AutomaticDatabases) {
-  hub = TestHub::make(snapshot_of("* = host=127.0.0.1"));
+  hub = std::make_unique<ConsoleHub>(snapshot_of("* = host=127.0.0.1"));
   EXPECT_EQ("PAUSE", answer("PAUSE anything"));
   EXPECT_EQ("pause anything", asked());
   EXPECT_TRUE(hub->books.known_database("anything"));

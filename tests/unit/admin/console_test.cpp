@@ -69,7 +69,8 @@ class ConsoleTest : public testing::Test {
     return "";
   }
 
-  std::unique_ptr<TestHub> hub = TestHub::make(snapshot_of("db = host=127.0.0.1", "log_pooler_errors = 1"));
+  std::unique_ptr<ConsoleHub> hub =
+      std::make_unique<ConsoleHub>(snapshot_of("db = host=127.0.0.1", "log_pooler_errors = 1"));
   std::vector<Message> messages;
   int fd = -1;
   bool at_end = false;

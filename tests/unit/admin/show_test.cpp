@@ -19,9 +19,9 @@ std::vector<std::string> first_cells(const Rows& rows) {
 
 class Show : public testing::Test {
  protected:
-  std::unique_ptr<TestHub> hub =
-      TestHub::make(snapshot_of(kDatabases, "default_pool_size = 20\nauth_user = asker",
-                                "alice = pool_size=3 pool_mode=session max_user_connections=4"));
+  std::unique_ptr<ConsoleHub> hub =
+      std::make_unique<ConsoleHub>(snapshot_of(kDatabases, "default_pool_size = 20\nauth_user = asker",
+                                               "alice = pool_size=3 pool_mode=session max_user_connections=4"));
 };
 
 }  // namespace
@@ -64,7 +64,7 @@ TEST_F(Show, Databases) {
 }
 
 TEST_F(Show, AutomaticDatabasesWhileInUse) {
-  hub = TestHub::make(snapshot_of("* = host=127.0.0.1"));
+  hub = std::make_unique<ConsoleHub>(snapshot_of("* = host=127.0.0.1"));
   EXPECT_EQ((std::vector<std::string>{"pgbouncer"}), first_cells(hub->show("DATABASES")));
   hub->books.database("idle");
   hub->add_pool_server("used", "u");

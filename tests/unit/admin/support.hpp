@@ -1,5 +1,5 @@
-// What the tests of admin/ share: a Hub of one worker without workers/, an office that does the Director's part in
-// place, operations that only note what they were asked.
+// What the tests of admin/ share: a hub with an office that does the Director's part in place, and operations that only
+// note what they were asked.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,28 +14,11 @@
 
 #include "admin/commands.hpp"
 #include "admin/console.hpp"
-#include "base/text.hpp"
-#include "net/offload.hpp"
-#include "session/attach.hpp"
-#include "settings/load.hpp"
+#include "unit/support/hub.hpp"
 
 namespace pgweir::admin {
 
-struct Lines : LogSink {
-  explicit Lines(std::vector<std::string>& all) : all(all) {}
-  void write(const LogRecord& record) override { all.emplace_back(cat(level_name(record.level), " ", record.text)); }
-  std::vector<std::string>& all;
-};
-
-inline pool::SnapshotPtr snapshot_of(const std::string& databases, const std::string& more = {},
-                                     const std::string& users = {}) {
-  const std::string text = cat("[databases]\n", databases, "\n[users]\n", users,
-                               "\n[pgweir]\nlisten_port = 6432\nauth_type = trust\nauth_file =\n", more, "\n");
-  settings::LoadResult loaded = settings::load_text(text, "test.ini");
-  for (const auto& problem : loaded.errors)
-    ADD_FAILURE() << settings::describe(problem);
-  return loaded.snapshot;
-}
+using test::snapshot_of;
 
 class NotingOperations final : public Operations {
  public:
@@ -75,23 +58,10 @@ class NotingOperations final : public Operations {
   }
 };
 
-class TestHub final : public session::Hub, public Office, private net::Turn {
+class ConsoleHub final : public test::TestHub, public Office {
  public:
-  static std::unique_ptr<TestHub> make(pool::SnapshotPtr snapshot) {
-    auto parts = std::make_unique<Parts>();
-    parts->loop = net::Loop::create().take();
-    parts->books = std::make_unique<pool::Books>(1, snapshot);
-    return std::unique_ptr<TestHub>(new TestHub(std::move(parts), std::move(snapshot)));
-  }
-  ~TestHub() override {
-    while (clients.size() > 0)
-      close_client(*this, clients[0], session::Reason::kDaemonExit);
-    while (servers.size() > 0)
-      bury(*this, servers[0]);
-    dead_clients.clear();
-    dead_servers.clear();
-    pools_.clear();
-  }
+  explicit ConsoleHub(pool::SnapshotPtr snapshot) : TestHub(std::move(snapshot)) {}
+  ~ConsoleHub() override { close_all(); }
 
   // One command as the console would hand it in; the outcome may be incomplete.
   std::shared_ptr<Job> run(const std::string& text, char rights = 'a') {
@@ -125,51 +95,6 @@ class TestHub final : public session::Hub, public Office, private net::Turn {
     return {};
   }
 
-  bool run_until(const std::function<bool()>& holds) {
-    const Micros end = monotonic_now() + 5 * kSecond;
-    while (!holds()) {
-      if (monotonic_now() > end) return false;
-      loop.run_once(*this);
-    }
-    return true;
-  }
-  bool logged(const std::string& piece) const {
-    for (const std::string& line : lines) {
-      if (line.find(piece) != std::string::npos) return true;
-    }
-    return false;
-  }
-
-  session::Client& add_client(int fd) {
-    session::Client& client = clients.add(std::make_unique<session::Client>());
-    client.id = next_id();
-    client.connected_at = client.last_request = now();
-    client.seat.take_socket(books.clients());
-    const bool opened = fd < 0 || client.stream.open(loop, fd);
-    EXPECT_TRUE(opened);
-    return client;
-  }
-  session::Client& add_pool_client(const std::string& database, const std::string& user) {
-    session::Client& client = add_client(-1);
-    client.database = books.database(database);
-    client.user = books.user(user);
-    client.local_pool = &pool_of(books.pool(client.database, user));
-    client.local_pool->join(client, pool::ClientState::kIdle);
-    return client;
-  }
-  session::Server& add_pool_server(const std::string& database, const std::string& user) {
-    auto shared = books.pool(books.database(database), user);
-    session::Server& server = servers.add(std::make_unique<session::Server>());
-    server.id = next_id();
-    server.connected_at = server.last_activity = now();
-    server.shared_pool = shared;
-    server.local_pool = &pool_of(shared);
-    server.generation = shared->database->generation.load();
-    pool::Limit refused{};
-    server.slot = pool::Slot::acquire(shared, nullptr, 0, &refused);
-    server.local_pool->join(server, pool::ServerState::kLogin);
-    return server;
-  }
   session::Client& add_console(int fd, char rights) {
     session::Client& client = add_client(fd);
     client.console_rights = rights;
@@ -214,80 +139,15 @@ class TestHub final : public session::Hub, public Office, private net::Turn {
   void cancel_console() override {}
 
   // -- session::Hub --
-  session::LocalPool& pool_of(const std::shared_ptr<pool::SharedPool>& shared) override {
-    auto& place = pools_[shared->id];
-    if (!place) {
-      place = std::make_unique<session::LocalPool>(
-          shared, 0, pool::rules_for(*snapshot, *shared->database->config(), shared->user->name));
-    }
-    return *place;
-  }
-  std::vector<session::LocalPool*> pools() override {
-    std::vector<session::LocalPool*> all;
-    for (auto& [id, pool] : pools_)
-      all.push_back(pool.get());
-    return all;
-  }
-  net::StreamHandler& client_handler() override { return handler_; }
-  net::StreamHandler& server_handler() override { return handler_; }
-  net::StreamHandler& closing_handler() override { return handler_; }
-  void client_ready(session::Client&) override {}
-  void launch(session::LocalPool&, pool::Slot) override {}
-  void start_reset(session::Server&) override {}
-  void start_check(session::Server&) override {}
-  void cancel_abandoned(session::Server&) override {}
-  void start_clean_up(session::Server&) override {}
-  void send_server(unsigned, std::unique_ptr<session::Server>) override {}
-  void ask_for_server(unsigned, pool::SharedPool&) override {}
-  void evict_for(session::LocalPool&, pool::Limit) override {}
-  pool::Bell* bell() override { return nullptr; }
-  void welcome_news(pool::SharedPool&) override {}
-  void login_trouble(pool::SharedPool&, bool) override {}
-  uint32_t next_id() override { return ++last_id_; }
   void draw_cancel_key(session::Client& client, size_t secret_size) override {
     client.cancel_key.pid = 77;
     client.cancel_key.size = static_cast<uint8_t>(secret_size);
   }
-  void forget_cancel_key(session::Client&) override {}
-  std::shared_ptr<session::CancelTicket> cancel(uint32_t, ByteView) override { return nullptr; }
 
   NotingOperations operations;
   Averages averages;
-  std::vector<std::string> lines;
   int submitted = 0;
   bool failed = false;
-
- private:
-  struct Parts {
-    std::unique_ptr<net::Loop> loop;
-    net::OffloadPool offload{1, 16};
-    net::Resolver resolver{offload};
-    Logger log;
-    track::StatementRegistry statements;
-    std::unique_ptr<pool::Books> books;
-  };
-  TestHub(std::unique_ptr<Parts> parts, pool::SnapshotPtr settings)
-      : Hub(*parts->loop, parts->resolver, parts->log, *parts->books, parts->statements, 0), parts_(std::move(parts)) {
-    snapshot = std::move(settings);
-    std::vector<std::unique_ptr<LogSink>> sinks;
-    sinks.push_back(std::make_unique<Lines>(lines));
-    log.set_sinks(std::move(sinks));
-  }
-  void after_batch() override {
-    outbox.flush();
-    dead_clients.clear();
-    dead_servers.clear();
-  }
-  void on_tick(Micros) override {}
-
-  struct Quiet final : net::StreamHandler {
-    void on_readable(net::Stream&) override {}
-    void on_writable(net::Stream&) override {}
-  };
-  std::unique_ptr<Parts> parts_;
-  Quiet handler_;
-  uint32_t last_id_ = 0;
-  std::map<unsigned, std::unique_ptr<session::LocalPool>> pools_;
 };
 
 }  // namespace pgweir::admin

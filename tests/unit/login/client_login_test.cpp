@@ -23,7 +23,7 @@ class ClientLogin : public testing::Test {
     server = std::make_unique<ScriptedServer>(run_trusting);
     auto snapshot = configuration(server->port(), type);
     if (change) change(*snapshot);
-    hub = TestHub::make(snapshot);
+    hub = std::make_unique<LoginHub>(snapshot);
   }
   Wire& connect() {
     auto [fd, wire] = socket_pair();
@@ -61,7 +61,7 @@ class ClientLogin : public testing::Test {
   }
 
   std::unique_ptr<ScriptedServer> server;
-  std::unique_ptr<TestHub> hub;
+  std::unique_ptr<LoginHub> hub;
   session::Client* client = nullptr;
   std::deque<Wire> wires;
   std::string last;

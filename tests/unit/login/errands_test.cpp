@@ -34,7 +34,7 @@ class Errands : public testing::Test {
     });
     auto snapshot = configuration(scripted->port(), settings::AuthType::kTrust);
     if (change) change(*snapshot);
-    hub = TestHub::make(snapshot);
+    hub = std::make_unique<LoginHub>(snapshot);
     shared = hub->books.pool(hub->books.database("db"), "plain");
     pool = &hub->pool_of(shared);
     pool::Limit refused{};
@@ -69,7 +69,7 @@ class Errands : public testing::Test {
   std::atomic<bool> go{false};
   std::atomic<bool> hold_cancels{false};
   std::unique_ptr<ScriptedServer> scripted;
-  std::unique_ptr<TestHub> hub;
+  std::unique_ptr<LoginHub> hub;
   std::shared_ptr<pool::SharedPool> shared;
   session::LocalPool* pool = nullptr;
 };

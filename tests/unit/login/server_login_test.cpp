@@ -30,7 +30,7 @@ class ServerLoginTest : public testing::Test {
     auto database = std::make_shared<settings::Database>(*snapshot->databases["db"]);
     if (change) change(*snapshot, *database);
     snapshot->databases["db"] = database;
-    hub = TestHub::make(snapshot);
+    hub = std::make_unique<LoginHub>(snapshot);
     auto [fd, wire] = socket_pair();
     peer = std::move(wire);
     client = &hub->add_client(fd);
@@ -52,7 +52,7 @@ class ServerLoginTest : public testing::Test {
   session::Server& only() { return hub->servers[0]; }
 
   std::unique_ptr<ScriptedServer> server;
-  std::unique_ptr<TestHub> hub;
+  std::unique_ptr<LoginHub> hub;
   session::Client* client = nullptr;
   Wire peer;
 };
@@ -149,7 +149,7 @@ TEST_F(ServerLoginTest, Scram) {
 }
 
 // The notes that a client's SCRAM login leaves, for `user` and the stored verifier.
-void leave_keys(TestHub& hub, const std::string& user, const std::string& stored, const std::string& password) {
+void leave_keys(LoginHub& hub, const std::string& user, const std::string& stored, const std::string& password) {
   auth::ScramServer ours = auth::ScramServer::genuine(*auth::parse_scram_verifier(stored));
   auth::ScramClient theirs = auth::ScramClient::with_password(password);
   ASSERT_TRUE(theirs.read_server_first(*ours.first(*theirs.first())).ok());

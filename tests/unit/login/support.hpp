@@ -1,5 +1,5 @@
-// What the tests of login/ share: a Hub of one worker without workers/, clients on socket pairs, a scripted server in a
-// thread of its own.
+// What the tests of login/ share: a hub that starts the logins and the errands, clients on socket pairs, a scripted
+// server in a thread of its own.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,8 +18,7 @@
 #include "login/client_login.hpp"
 #include "login/errands.hpp"
 #include "login/server_login.hpp"
-#include "net/offload.hpp"
-#include "session/attach.hpp"
+#include "unit/support/hub.hpp"
 #include "wire/builder.hpp"
 #include "wire/startup.hpp"
 
@@ -68,58 +67,16 @@ class Wire {
   int fd_;
 };
 
-struct Lines : LogSink {
-  explicit Lines(std::vector<std::string>& all) : all(all) {}
-  void write(const LogRecord& record) override {
-    all.push_back(std::to_string(monotonic_now() / 1000) + " " + std::string(record.text));
-  }
-  std::vector<std::string>& all;
-};
-
-class TestHub final : public session::Hub, private net::Turn {
+class LoginHub final : public test::TestHub {
  public:
-  struct Parts {
-    std::unique_ptr<net::Loop> loop;
-    net::OffloadPool offload{1, 16};
-    net::Resolver resolver{offload};
-    Logger log;
-    track::StatementRegistry statements;
-    std::unique_ptr<pool::Books> books;
-  };
-
-  static std::unique_ptr<TestHub> make(std::shared_ptr<settings::Snapshot> snapshot) {
-    auto parts = std::make_unique<Parts>();
-    parts->loop = net::Loop::create().take();
-    parts->loop->set_offload(&parts->offload);
-    parts->books = std::make_unique<pool::Books>(1, snapshot);
-    return std::unique_ptr<TestHub>(new TestHub(std::move(parts), std::move(snapshot)));
+  explicit LoginHub(std::shared_ptr<settings::Snapshot> snapshot) : TestHub(std::move(snapshot)) {
+    process_secret = std::string(32, 's');
+    loop.set_offload(&offload());
   }
-  ~TestHub() override {
-    while (clients.size() > 0)
-      close_client(*this, clients[0], session::Reason::kDaemonExit);
-    while (servers.size() > 0)
-      bury(*this, servers[0]);
-    dead_clients.clear();
-    dead_servers.clear();
-    pools_.clear();
-  }
-
-  // Turns the loop until `holds`, at most five seconds.
-  bool run_until(const std::function<bool()>& holds) {
-    const Micros end = monotonic_now() + 5 * kSecond;
-    while (!holds()) {
-      if (monotonic_now() > end) return false;
-      loop.run_once(*this);
-    }
-    return true;
-  }
+  ~LoginHub() override { close_all(); }
 
   session::Client& add_client(int fd) {
-    session::Client& client = clients.add(std::make_unique<session::Client>());
-    client.id = next_id();
-    client.connected_at = client.last_request = now();
-    client.seat.take_socket(books.clients());
-    EXPECT_TRUE(client.stream.open(loop, fd));
+    session::Client& client = TestHub::add_client(fd);
     client.flow = std::make_unique<net::Spawned>();
     client.flow->start(loop, client_login(*this, client), [&client] { client.flow.reset(); });
     return client;
@@ -129,64 +86,18 @@ class TestHub final : public session::Hub, private net::Turn {
     server.flow = std::make_unique<net::Spawned>();
     server.flow->start(loop, std::move(task), [&server] { server.flow.reset(); });
   }
-  void show_lines() const {
-    for (const std::string& line : lines)
-      std::fprintf(stderr, "  log: %s\n", line.c_str());
-  }
-  bool logged(const std::string& piece) const {
-    for (const std::string& line : lines) {
-      if (line.find(piece) != std::string::npos) return true;
-    }
-    return false;
-  }
 
   // -- session::Hub --
-  session::LocalPool& pool_of(const std::shared_ptr<pool::SharedPool>& shared) override {
-    auto& place = pools_[shared->id];
-    if (!place) {
-      place = std::make_unique<session::LocalPool>(
-          shared, 0, pool::rules_for(*snapshot, *shared->database->config(), shared->user->name));
-    }
-    return *place;
-  }
-  std::vector<session::LocalPool*> pools() override {
-    std::vector<session::LocalPool*> all;
-    for (auto& [id, pool] : pools_)
-      all.push_back(pool.get());
-    return all;
-  }
-  net::StreamHandler& client_handler() override { return handler_; }
-  net::StreamHandler& server_handler() override { return handler_; }
-  net::StreamHandler& closing_handler() override { return handler_; }
-  void client_ready(session::Client& client) override { ready.push_back(&client); }
   void launch(session::LocalPool& pool, pool::Slot slot) override {
     ++launches;
-    session::Server& server = servers.add(std::make_unique<session::Server>());
-    server.id = next_id();
-    server.connected_at = server.last_activity = now();
-    server.slot = std::move(slot);
-    server.local_pool = &pool;
-    server.shared_pool = pool.shared_ptr();
-    server.generation = pool.shared().database->generation.load();
-    pool.join(server, pool::ServerState::kLogin);
+    session::Server& server = add_server(pool, std::move(slot));
     run(server, server_login(*this, server));
   }
   void start_reset(session::Server& server) override { run(server, run_reset(*this, server)); }
   void start_check(session::Server& server) override { run(server, run_check(*this, server)); }
   void start_clean_up(session::Server& server) override { run(server, clean_up(*this, server)); }
-  void cancel_abandoned(session::Server&) override {}
-  void send_server(unsigned, std::unique_ptr<session::Server>) override {}
-  void ask_for_server(unsigned, pool::SharedPool&) override {}
-  void evict_for(session::LocalPool&, pool::Limit) override {}
-  pool::Bell* bell() override { return nullptr; }
   void welcome_news(pool::SharedPool&) override { open_gates(); }
   void login_trouble(pool::SharedPool&, bool) override { open_gates(); }
-  uint32_t next_id() override { return ++last_id_; }
-  void draw_cancel_key(session::Client& client, size_t secret_size) override {
-    client.cancel_key.pid = client.id + 1000;
-    client.cancel_key.size = static_cast<uint8_t>(secret_size);
-  }
-  void forget_cancel_key(session::Client&) override {}
   std::shared_ptr<session::CancelTicket> cancel(uint32_t pid, ByteView secret) override {
     cancelled.emplace_back(pid, secret);
     auto ticket = std::make_shared<session::CancelTicket>();
@@ -194,22 +105,12 @@ class TestHub final : public session::Hub, private net::Turn {
     return ticket;
   }
 
-  std::vector<session::Client*> ready;
   std::vector<std::pair<uint32_t, std::string>> cancelled;
-  std::vector<std::string> lines;
   int launches = 0;
 
  private:
-  TestHub(std::unique_ptr<Parts> parts, std::shared_ptr<settings::Snapshot> settings)
-      : Hub(*parts->loop, parts->resolver, parts->log, *parts->books, parts->statements, 0), parts_(std::move(parts)) {
-    snapshot = std::move(settings);
-    process_secret = std::string(32, 's');
-    std::vector<std::unique_ptr<LogSink>> sinks;
-    sinks.push_back(std::make_unique<Lines>(lines));
-    log.set_sinks(std::move(sinks));
-  }
   void open_gates() {
-    for (auto& [id, pool] : pools_)
+    for (session::LocalPool* pool : pools())
       pool->welcome_gate.open();
   }
   void after_batch() override {
@@ -222,24 +123,13 @@ class TestHub final : public session::Hub, private net::Turn {
     }
     while (ready_clients.pop_front()) {
     }
-    outbox.flush();
-    dead_clients.clear();
-    dead_servers.clear();
+    TestHub::after_batch();
   }
   void on_tick(Micros) override {
-    for (auto& [id, pool] : pools_) {
+    for (session::LocalPool* pool : pools()) {
       if (pool->welcome_waiters > 0) session::feed(*this, *pool);
     }
   }
-
-  struct Quiet final : net::StreamHandler {
-    void on_readable(net::Stream&) override {}
-    void on_writable(net::Stream&) override {}
-  };
-  std::unique_ptr<Parts> parts_;
-  Quiet handler_;
-  uint32_t last_id_ = 0;
-  std::map<unsigned, std::unique_ptr<session::LocalPool>> pools_;
 };
 
 // A server on a port of 127.0.0.1 that lives through `script` once for each connection.
