@@ -22,14 +22,12 @@ class Errands : public testing::Test {
     scripted = std::make_unique<ScriptedServer>([this, script](Wire& wire) {
       const std::string first = wire.receive_untyped();
       if (first.size() == 16) {
-        while (hold_cancels)
-          usleep(1000);
+        EXPECT_TRUE(test::wait_until([this] { return !hold_cancels; }));
         ++cancels;
         return;
       }
       wire.send(let_in());
-      while (!go)
-        usleep(1000);
+      EXPECT_TRUE(test::wait_until([this] { return go.load(); }));
       script(wire);
     });
     auto snapshot = configuration(scripted->port(), settings::AuthType::kTrust);
@@ -90,8 +88,7 @@ TEST_F(Errands, IdleInTransactionIsRolledBackWithoutACancel) {
 
 TEST_F(Errands, ARunningQueryIsCancelled) {
   begin([&](Wire& wire) {
-    while (cancels == 0)
-      usleep(1000);
+    EXPECT_TRUE(test::wait_until([this] { return cancels > 0; }));
     std::string out;
     wire::append_error(out, "ERROR", "57014", "canceling statement due to user request");
     wire::append_ready_for_query(out, 'E');

@@ -248,8 +248,7 @@ TEST_F(ListenerTest, ConnectsWithoutBlocking) {
   EXPECT_EQ(listener->address(), stream.peer());
   ASSERT_TRUE(stream.send("hi"));
   ASSERT_TRUE(takes(1));
-  usleep(1000);
-  EXPECT_EQ("hi", taker.taken[0].read_now());
+  EXPECT_EQ("hi", taker.taken[0].read());
 }
 
 TEST_F(ListenerTest, RefusedConnectsSayWhy) {
@@ -278,7 +277,12 @@ TEST_F(ListenerTest, ABlackHoleTimesOut) {
   std::vector<Peer> queued;
   for (int i = 0; i < 4; ++i)
     queued.emplace_back(dial(full));
-  usleep(20'000);
+  const auto is_full = [&] {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    return getsockopt(sink.fd(), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_unacked > info.tcpi_sacked;
+  };
+  ASSERT_TRUE(test::wait_until(is_full));
   Stream stream;
   Spawned root;
   int error = 0;

@@ -1,6 +1,7 @@
 #include "net/offload.hpp"
 
 #include <atomic>
+#include <filesystem>
 #include <stdexcept>
 #include <thread>
 
@@ -69,12 +70,10 @@ TEST(Offload, TheQueueIsBounded) {
   auto started = std::make_shared<std::atomic<bool>>(false);
   auto block = [hold, started] {
     *started = true;
-    while (*hold)
-      usleep(1000);
+    EXPECT_TRUE(test::wait_until([&] { return !*hold; }));
   };
   ASSERT_TRUE(pool.submit(block));
-  while (!*started)
-    usleep(1000);
+  ASSERT_TRUE(test::wait_until([&] { return started->load(); }));
   ASSERT_TRUE(pool.submit([] {}));
   ASSERT_TRUE(pool.submit([] {}));
   EXPECT_EQ(2u, pool.waiting());
@@ -87,46 +86,56 @@ TEST(Offload, TheQueueIsBounded) {
   *hold = false;
 }
 
-TEST(Offload, AwaitersMayDieWhileTheWorkRuns) {
-  OffloadPool pool(2, 64);
+TEST(Offload, AwaitersMayDieBeforeAndWhileTheWorkRuns) {
+  auto pool = std::make_unique<OffloadPool>(2, 64);
   auto loop = make_loop();
-  loop->set_offload(&pool);
-  auto count = std::make_shared<std::atomic<int>>(0);
+  loop->set_offload(pool.get());
+  auto begun = std::make_shared<std::atomic<int>>(0);
   Offloaded how = Offloaded::kRefused;
+  int most = 0;
   for (int i = 0; i < 20; ++i) {
+    auto go_on = std::make_shared<std::atomic<bool>>(false);
     Spawned root;
     root.start(*loop, work_elsewhere(
                           *loop,
-                          [count] {
-                            usleep(500);
-                            ++*count;
+                          [begun, go_on] {
+                            ++*begun;
+                            EXPECT_TRUE(test::wait_until([&] { return go_on->load(); }));
                           },
                           how));
-    if (i % 2) usleep(700);
+    const int before = most;
+    if (i % 2) {
+      ASSERT_TRUE(test::wait_until([&] { return begun->load() > before; }));
+    }
     root.stop();
+    *go_on = true;
+    most = begun->load();
   }
-  run_for(*loop, 20 * kMillisecond);
+  loop->set_offload(nullptr);
+  pool.reset();  // what had begun has ended, and told the loop
+  run_for(*loop, kMillisecond);
   EXPECT_EQ(Offloaded::kRefused, how);
 }
 
 TEST(Offload, TheLoopMayDieWhileTheWorkRuns) {
-  OffloadPool pool(1, 8);
   auto started = std::make_shared<std::atomic<bool>>(false);
+  auto loop_gone = std::make_shared<std::atomic<bool>>(false);
+  OffloadPool pool(1, 8);
   Offloaded how = Offloaded::kRefused;
   auto loop = make_loop();
   loop->set_offload(&pool);
   Spawned root;
   root.start(*loop, work_elsewhere(
                         *loop,
-                        [started] {
+                        [started, loop_gone] {
                           *started = true;
-                          usleep(20'000);
+                          EXPECT_TRUE(test::wait_until([&] { return loop_gone->load(); }));
                         },
                         how));
-  while (!*started)
-    usleep(100);
+  ASSERT_TRUE(test::wait_until([&] { return started->load(); }));
   root.stop();
   loop.reset();
+  *loop_gone = true;
 }
 
 TEST(Offload, ManyLoopsShareAPool) {
@@ -154,27 +163,27 @@ TEST(Offload, ManyLoopsShareAPool) {
   EXPECT_EQ(150, total);
 }
 
+size_t threads() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
 TEST(Offload, StuckWorkDoesNotHoldTheEnd) {
   auto release = std::make_shared<std::atomic<bool>>(false);
-  auto gone = std::make_shared<std::atomic<bool>>(false);
-  Micros start = monotonic_now();
+  const size_t threads_before = threads();
+  const Micros start = monotonic_now();
   {
     OffloadPool pool(1, 8);
     auto started = std::make_shared<std::atomic<bool>>(false);
     ASSERT_TRUE(pool.submit([=] {
       *started = true;
-      while (!*release)
-        usleep(1000);
-      *gone = true;
+      EXPECT_TRUE(test::wait_until([&] { return release->load(); }, 60 * kSecond));
     }));
-    while (!*started)
-      usleep(100);
+    ASSERT_TRUE(test::wait_until([&] { return started->load(); }));
   }
   EXPECT_LT(monotonic_now() - start, 4 * kSecond);
   *release = true;
-  while (!*gone)
-    usleep(1000);
-  usleep(10'000);
+  EXPECT_TRUE(test::wait_until([&] { return threads() == threads_before; })) << "the thread left behind ends";
 }
 
 }  // namespace

@@ -17,12 +17,11 @@ struct Zone {
   std::mutex mutex;
   std::map<std::string, std::vector<std::string>> names;
   std::atomic<int> asked{0};
-  std::atomic<int> delay{0};  // milliseconds
+  std::atomic<bool> silent{false};  // no answer as long as this holds
 
   Lookup ask(const std::string& name) {
     ++asked;
-    for (int waited = 0; waited < delay; ++waited)
-      usleep(1000);
+    EXPECT_TRUE(test::wait_until([this] { return !silent; }));
     std::lock_guard lock(mutex);
     auto at = names.find(name);
     if (at == names.end()) return Error{"Name or service not known"};
@@ -58,6 +57,8 @@ struct ResolverTest : testing::Test {
   std::unique_ptr<Loop> loop = make_loop();
   Resolver resolver{pool, [zone = zone](const std::string& name) { return zone->ask(name); }};
 
+  ~ResolverTest() override { zone->silent = false; }
+
   std::string ask(const std::string& name, Micros patience = 5 * kSecond) {
     Spawned root;
     std::string answer;
@@ -69,6 +70,11 @@ struct ResolverTest : testing::Test {
     ResolverOptions options;
     options.ttl = options.negative_ttl = 1;
     resolver.set_options(options);
+  }
+  // Until the microsecond that answers live has passed.
+  static void outlive() {
+    const Micros then = monotonic_now();
+    EXPECT_TRUE(test::wait_until([&] { return monotonic_now() > then + 1; }));
   }
 };
 
@@ -105,12 +111,12 @@ TEST_F(ResolverTest, OldAnswersServeWhileLookupsFail) {
   zone->set("db", {"10.0.0.1"});
   EXPECT_EQ("10.0.0.1", ask("db"));
   zone->set("db", {});
-  usleep(10);
+  outlive();
   EXPECT_EQ("10.0.0.1", ask("db"));
   EXPECT_EQ(2, zone->asked);
   EXPECT_EQ("Name or service not known", resolver.snapshot()[0].error);
   zone->set("db", {"10.0.0.9"});
-  usleep(10);
+  outlive();
   EXPECT_EQ("10.0.0.9", ask("db"));
   EXPECT_EQ("", resolver.snapshot()[0].error);
 }
@@ -122,25 +128,26 @@ TEST_F(ResolverTest, OldAnswersServeWhileLookupsHang) {
   resolver.set_options(options);
   zone->set("db", {"10.0.0.1"});
   EXPECT_EQ("10.0.0.1", ask("db"));
-  zone->delay = 600;
-  usleep(10);
+  zone->silent = true;
+  outlive();
   Micros start = monotonic_now();
   EXPECT_EQ("10.0.0.1", ask("db"));
   EXPECT_LT(monotonic_now() - start, 500 * kMillisecond);
 }
 
 TEST_F(ResolverTest, DeadlinesHold) {
-  zone->delay = 600;
+  zone->silent = true;
   zone->set("db", {"10.0.0.1"});
   EXPECT_EQ("error: name lookup timed out", ask("db", 50 * kMillisecond));
   EXPECT_EQ("error: name lookup timed out", ask("db", -1));
   EXPECT_EQ(1u, resolver.pending());
+  zone->silent = false;
   EXPECT_EQ("10.0.0.1", ask("db"));  // the same lookup, still under way
   EXPECT_EQ(1, zone->asked);
 }
 
 TEST_F(ResolverTest, OneLookupServesAllWhoWait) {
-  zone->delay = 50;
+  zone->silent = true;
   zone->set("db", {"10.0.0.1", "10.0.0.2"});
   std::vector<std::unique_ptr<Spawned>> roots;
   std::vector<std::string> answers(10);
@@ -149,6 +156,7 @@ TEST_F(ResolverTest, OneLookupServesAllWhoWait) {
     roots.back()->start(*loop, look_up(*loop, resolver, "db", kNever, answer));
   }
   roots[3]->stop();
+  zone->silent = false;
   EXPECT_TRUE(run_until(
       *loop, [&] { return std::all_of(roots.begin(), roots.end(), [](auto& root) { return !root->active(); }); }));
   EXPECT_EQ(1, zone->asked);
@@ -167,7 +175,7 @@ TEST_F(ResolverTest, VanishedAddressesAreTold) {
   zone->set("db", {"10.0.0.1", "10.0.0.2"});
   ask("db");
   zone->set("db", {"10.0.0.2", "10.0.0.3"});
-  usleep(10);
+  outlive();
   ask("db");
   EXPECT_TRUE(run_until(*loop, [&] {
     std::lock_guard lock(mutex);
@@ -177,20 +185,20 @@ TEST_F(ResolverTest, VanishedAddressesAreTold) {
 
 TEST_F(ResolverTest, AFullPoolIsAnErrorNotAWait) {
   OffloadPool small(1, 1);
-  zone->delay = 300;
+  zone->silent = true;
   Resolver busy(small, [zone = zone](const std::string& name) { return zone->ask(name); });
   Spawned roots[3];
   std::string answers[3];
   for (int i = 0; i < 3; ++i) {
     roots[i].start(*loop, look_up(*loop, busy, cat("name", i), kNever, answers[i]));
-    while (i == 0 && small.waiting() > 0)
-      usleep(100);
+    if (i > 0) continue;
+    ASSERT_TRUE(test::wait_until([&] { return small.waiting() == 0; })) << "the first is being looked up";
   }
   EXPECT_EQ("error: too many name lookups are waiting", answers[2]);
+  zone->silent = false;
 }
 
 TEST_F(ResolverTest, ManyLoopsAsk) {
-  zone->delay = 2;
   for (int i = 0; i < 5; ++i)
     zone->set(cat("db", i), {cat("10.0.0.", i)});
   expire();

@@ -144,12 +144,7 @@ TEST_P(StreamTest, ABrokenSendLeavesLastWordsReadable) {
   peer.write("fatal: goodbye");
   EXPECT_TRUE(run_until(*loop, [&] { return seen.readable > 0; }));
   peer.close();
-  bool sent = true;
-  for (int i = 0; i < 100 && sent; ++i) {
-    sent = stream.send("query");
-    usleep(1000);
-  }
-  EXPECT_FALSE(sent);
+  EXPECT_TRUE(test::wait_until([&] { return !stream.send("query"); }));
   EXPECT_TRUE(stream.broken());
   EXPECT_EQ(0u, stream.unsent());
   EXPECT_TRUE(stream.maybe_readable());

@@ -15,6 +15,7 @@
 
 #include "net/loop.hpp"
 #include "net/stream.hpp"
+#include "unit/support/wait.hpp"
 
 namespace pgweir::net {
 

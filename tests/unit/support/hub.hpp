@@ -55,6 +55,8 @@ class TestHub : public session::Hub, protected net::Turn {
     }
     return true;
   }
+  // One turn without waiting: the batch of events that are there, then its end.
+  void turn() { loop.run_once(*this, false); }
   bool logged(const std::string& piece) const {
     for (const std::string& line : lines) {
       if (line.find(piece) != std::string::npos) return true;
