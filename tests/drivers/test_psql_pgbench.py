@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import run
+from conftest import run, system
 
 
 def psql(env, *args, **kwargs):
@@ -47,16 +47,14 @@ def test_psql_big_result(env):
     assert len(psql(env, "-c", "SELECT repeat('x', 5000000)").stdout) == 5000001
 
 
-def test_psql_cancel(env):
+def test_psql_cancel(pw, env):
     """^C in psql."""
     import signal
-    import time
 
     process = subprocess.Popen(["psql", "-X", "-c", "SELECT 'begun'", "-c", "SELECT pg_sleep(60)"], env=env, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while "begun" not in (process.stdout.readline() or "begun"):
-        pass
-    time.sleep(0.5)
+    system.wait_for(lambda: [b for b in pw.server.backends(pw.backend_database) if "pg_sleep" in (b["query"] or "")
+                             and b["state"] == "active"], what="the query to run")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert "canceling statement due to user request" in errors

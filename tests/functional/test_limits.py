@@ -142,8 +142,11 @@ def test_min_pool_size_is_capped_by_pool_size(start, pg, db):
     pw = start(settings={"min_pool_size": 9, "default_pool_size": 2})
     pw.connect()
     pw.wait_pool(sv_idle=2)
-    time.sleep(1)
-    assert len(pg.backends(db)) == 2
+    before = set(pg.backend_pids(db))
+    pg.kill_backends(db)
+    system.wait_for(lambda: len(set(pg.backend_pids(db)) - before) >= 2, what="new servers")
+    pw.wait_pool(sv_idle=2)
+    assert len(pg.backends(db)) == 2, "the upkeep has filled it again, and not beyond"
 
 
 def test_max_db_connections(start, pg, db):

@@ -4,7 +4,6 @@ import os
 import resource
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -81,9 +80,16 @@ def works(pw):
 
 
 def settle(pw):
+    """Descriptors and memory once nobody is served any more and the descriptors stay as they are."""
     pw.wait_pool(cl_active=0, cl_waiting=0, sv_active=0)
-    time.sleep(0.2)
-    return system.descriptors(pw.pid), system.resident_kib(pw.pid)
+    seen = []
+
+    def calm():
+        seen.append(system.descriptors(pw.pid))
+        return len(seen) >= 20 and len(set(seen[-20:])) == 1
+
+    system.wait_for(calm, what="the descriptors to stay the same")
+    return seen[-1], system.resident_kib(pw.pid)
 
 
 @pytest.mark.slow

@@ -304,8 +304,8 @@ def test_watchdog_is_fed(start, manager):
         assert time.monotonic() - begin < 1 * SLOW
     pw.signal(signal.SIGSTOP)
     try:
-        time.sleep(0.2)
-        while not manager.silent(0.05):
+        system.wait_for(lambda: system.stopped(pw.pid), what="the process to stop")
+        while not manager.silent(0.001):
             pass
         assert manager.silent(1.5), "a process that hangs does not say that it lives"
     finally:

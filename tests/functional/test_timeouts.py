@@ -25,9 +25,10 @@ def test_query_timeout(start):
 
 def test_query_timeout_does_not_count_idle_in_transaction(start):
     pw = start(settings={"query_timeout": 1})
-    conn = pw.connect()
+    conn, witness = pw.connect(), pw.connect()
     conn.query("BEGIN")
-    time.sleep(2)
+    witness.send(wire.query("SELECT pg_sleep(30)"))
+    witness.expect_fatal("query timeout")
     assert conn.scalar("SELECT 1") == "1"
 
 
@@ -106,12 +107,13 @@ def test_idle_transaction_timeout(start, pg, db):
 
 def test_idle_transaction_timeout_leaves_active_transactions_alone(start):
     pw = start(settings={"idle_transaction_timeout": 1})
-    conn = pw.connect()
+    conn, idle = pw.connect(), pw.connect()
     conn.query("BEGIN")
-    for _ in range(8):
-        time.sleep(0.3)
+    idle.query("BEGIN")
+    while idle.silent(0.1):
         conn.scalar("SELECT 1")
-    conn.query("COMMIT")
+    idle.expect_fatal("idle transaction timeout")
+    assert conn.query("COMMIT").status == "I"
 
 
 def test_transaction_timeout(start, pg, db):
@@ -125,10 +127,13 @@ def test_transaction_timeout(start, pg, db):
     assert "transaction timeout" in caught.value.message and caught.value.severity == "FATAL"
     assert 0.9 < took(began) < 5
     pg.wait_backends(db, 0)
-    conn = pw.connect()
-    for _ in range(5):
-        time.sleep(0.3)
+    conn, witness = pw.connect(), pw.connect()
+    conn.scalar("SELECT 1")
+    witness.query("BEGIN")
+    while witness.silent(0.1):
         conn.scalar("SELECT 1")
+    witness.expect_fatal("transaction timeout")
+    assert conn.scalar("SELECT 2") == "2", "many short transactions are no long one"
 
 
 @pytest.mark.parametrize("setting, phrase", [("idle_transaction_timeout", "idle transaction timeout"),
@@ -144,6 +149,7 @@ def test_transaction_timeouts_per_user(start, setting, phrase):
 
 def test_client_idle_timeout(start):
     pw = start(settings={"client_idle_timeout": 1})
+    console = pw.console()
     conn, busy, linked = pw.connect(), pw.connect(), pw.connect()
     linked.query("BEGIN")
     busy.send(wire.query("SELECT pg_sleep(2.5)"))
@@ -152,9 +158,7 @@ def test_client_idle_timeout(start):
     assert 0.9 < took(began) < 5
     assert busy.results().tags == ["SELECT 1"]
     assert linked.query("COMMIT").status == "I"
-    console = pw.console()
-    time.sleep(1.5)
-    assert console.query("SHOW VERSION").rows
+    assert console.query("SHOW VERSION").rows, "it has been idle for longer than all of them"
 
 
 def test_client_idle_timeout_per_user(start):

@@ -54,6 +54,20 @@ def test_no_sleep_in_the_daemon():
         r"\b(usleep|nanosleep|this_thread::sleep_\w+)\s*\(", rules.strip(text)) else [])
 
 
+# A test waits for an event or polls a condition with a deadline; only the two helpers that poll may sleep.
+SLEEP = rules.re.compile(r"\b(?:time\.sleep|asyncio\.sleep|usleep|nanosleep|this_thread::sleep_\w+|setTimeout|Thread\.sleep)\s*\(")
+SLEEPERS = ("tests/functional/harness/system.py", "tests/unit/support/wait.hpp")
+
+
+def test_no_sleep_in_the_tests():
+    found = [p for ending in ("cpp", "hpp", "py", "js", "java")
+             for folder in ("unit", "functional", "drivers", "fuzz", "system")
+             for p in glob.glob(os.path.join(ROOT, "tests", folder, "**", "*." + ending), recursive=True)]
+    paths = sorted(os.path.relpath(p, ROOT) for p in found if "node_modules" not in p)
+    assert all(len(SLEEP.findall(read(path))) == 1 for path in SLEEPERS)
+    assert not [path for path in paths if path not in SLEEPERS and SLEEP.search(read(path))]
+
+
 PAGES = [p for p in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md") if
          os.path.exists(os.path.join(ROOT, p))] + sorted(
     os.path.relpath(p, ROOT) for p in glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True))

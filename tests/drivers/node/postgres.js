@@ -31,8 +31,12 @@ async function main() {
   await sql`SELECT generate_series(1, 1000) AS i`.cursor(100, (chunk) => { rows += chunk.length; });
   assert.strictEqual(rows, 1000);
   const slow = sql`SELECT pg_sleep(60)`;
-  setTimeout(() => slow.cancel(), 500);
-  await assert.rejects(slow, { code: "57014" });
+  const ended = assert.rejects(slow, { code: "57014" });
+  const running = () => sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+                            AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()`;
+  while ((await running()).length === 0);
+  slow.cancel();
+  await ended;
   await sql.end();
   console.log("OK");
 }

@@ -218,7 +218,7 @@ class Sampler:
             self.history.append((time.monotonic(), count))
             self.highest = max(self.highest, count)
             self.samples += 1
-            time.sleep(0.001)
+            self._stop.wait(0.001)
 
     def longest_over(self, limit):
         """For how many seconds at a stretch the number was above `limit`."""

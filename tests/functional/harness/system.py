@@ -92,7 +92,8 @@ def _bindable(port):
 
 
 def wait_for(condition, timeout=20.0, what="condition", interval=0.01):
-    """Calls `condition` until it is true and returns its value. For states that no event announces."""
+    """Calls `condition` until it is true and returns its value. For states that no event announces; the one place of
+    the tests that sleeps (tests/layers sees to that)."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -106,6 +107,12 @@ def wait_for(condition, timeout=20.0, what="condition", interval=0.01):
 def descriptors(pid):
     """How many file descriptors the process holds."""
     return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def stopped(pid):
+    """Whether the process has been stopped by a signal."""
+    with open("/proc/%d/stat" % pid) as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] == "T"
 
 
 def resident_kib(pid):
