@@ -1,9 +1,9 @@
 #include "login/exchange.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include "net/wait.hpp"
+#include "track/statement_news.hpp"
 #include "wire/builder.hpp"
 #include "wire/error_fields.hpp"
 #include "wire/reader.hpp"
@@ -14,28 +14,6 @@ namespace {
 
 constexpr size_t kMostWhole = 64 * 1024;  // longer messages are looked at by their beginning only
 constexpr size_t kMostError = 1000;
-
-// What an error has swallowed: Parses that did not happen, Closes that did not happen. Undone in the opposite order,
-// the last change first.
-struct Swallowed {
-  struct Item {
-    track::Kind kind;
-    track::StatementPtr statement;
-  };
-  std::vector<Item> items;
-
-  static void collect(void* context, track::Kind kind, track::Action action, track::StatementNote* note) {
-    const bool sent = action != track::Action::kLocal && note && note->statement && note->sent;
-    if (sent) static_cast<Swallowed*>(context)->items.push_back({kind, note->statement});
-  }
-
-  void undo(session::Server& server) const {
-    for (auto item = items.rbegin(); item != items.rend(); ++item) {
-      if (item->kind == track::Kind::kParse) server.statements.remove(*item->statement);
-      if (item->kind == track::Kind::kClose) server.statements.not_closed(item->statement);
-    }
-  }
-};
 
 void take_locals(session::Server& server) {
   track::Kind kind{};
@@ -48,7 +26,7 @@ void note_parameter(session::Server& server, ByteView body) {
   wire::Reader reader(body);
   const ByteView name = reader.cstring();
   const ByteView value = reader.cstring();
-  if (reader.ok() && server.parameters.set(name, value)) server.parameter_news = true;
+  if (reader.ok()) server.parameters.set(name, value);
 }
 
 }  // namespace
@@ -103,16 +81,15 @@ bool Exchange::handle_message(char type, ByteView body, bool whole) {
   if (type == 'Z' && body.size() != 1) return false;
   if (type == 'S' && whole) note_parameter(server, body);
   if (type == 'E') error = wire::parse_error_fields(body).message.substr(0, kMostError);
-  Swallowed swallowed;
-  track::Match match = server.replies.match(type, body, Swallowed::collect, &swallowed);
-  swallowed.undo(server);
+  track::Swallowed swallowed;
+  track::Match match = server.replies.match(type, body, track::Swallowed::collect, &swallowed);
+  swallowed.undo(server.statements, nullptr);
   if (match.verdict == track::Match::Verdict::kMismatch) return false;
   if (type == 'Z' && match.status != 0) server.transaction = match.status;
   if (type == 'C' && body == ByteView("DISCARD ALL\0", 12)) discarded_all = true;
-  if (type == 'C' && (body == ByteView("DISCARD ALL\0", 12) || body == ByteView("DEALLOCATE ALL\0", 15)))
-    server.statements.clear();
-  const bool parsed = match.completed && match.kind == track::Kind::kParse;
-  if (parsed && match.note && match.note->statement) server.statements.confirm(*match.note->statement);
+  if (type == 'C' && track::deallocates_all(body))
+    track::forget_all(server.replies, server.statements, nullptr, server.batch);
+  track::confirm(match, server.statements, server.batch);
   take_locals(server);
   return true;
 }

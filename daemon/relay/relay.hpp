@@ -91,6 +91,7 @@ class Relay {
   Scan on_unlinked(session::Server& server, Piece& piece, char type, ByteView body, size_t size);
   Scan on_ready(session::Server& server, Piece& piece, const track::Match& match);
   void release_if_over(session::Server& server);
+  void end_doubt(session::Server& server);
   void trim_statements(session::Server& server);
   Scan on_hidden_ready(session::Server& server);
   Scan mismatch(session::Server& server, char type);
@@ -98,7 +99,6 @@ class Relay {
   bool on_error(session::Server& server, ByteView body, const track::Match& match, bool hidden);
   bool on_parameter(session::Server& server, ByteView body, bool hidden);
   void on_command(session::Server& server, ByteView body);
-  void on_completed(session::Server& server, const track::Match& match);
 
   // heal.cpp: "cached plan must not change result type"
   void remember_for_retry(session::Server& server, ByteView head, ByteView rest, size_t rest_size,

@@ -1,6 +1,8 @@
 // What the messages of a server mean: the ledger's verdict, parameters, confirmations, the end of a transaction.
 #include "base/text.hpp"
 #include "relay/relay.hpp"
+#include "track/statement_news.hpp"
+#include "wire/builder.hpp"
 #include "wire/error_fields.hpp"
 #include "wire/reader.hpp"
 
@@ -14,43 +16,6 @@ using track::Action;
 using track::Kind;
 
 namespace {
-
-// What an error has swallowed, to be undone in the opposite order: the last change first.
-struct Swallowed {
-  struct Item {
-    Kind kind;
-    Action action;
-    track::StatementNote note;
-    bool noted;
-  };
-  std::vector<Item> items;
-
-  static void collect(void* context, Kind kind, Action action, track::StatementNote* note) {
-    if (kind != Kind::kParse && kind != Kind::kClose) return;
-    auto& self = *static_cast<Swallowed*>(context);
-    self.items.push_back({kind, action, note ? std::move(*note) : track::StatementNote{}, note != nullptr});
-  }
-
-  void undo(Server& server) const {
-    Client* client = server.client;
-    for (auto item = items.rbegin(); item != items.rend(); ++item) {
-      const track::StatementNote& note = item->note;
-      if (!item->noted || !note.statement) {
-        if (item->kind == Kind::kParse) server.unnamed = 0;
-        if (item->kind == Kind::kParse && item->action == Action::kForward && client) client->unnamed = 0;
-        continue;
-      }
-      if (item->kind == Kind::kParse) {
-        if (note.sent) server.statements.remove(*note.statement);
-        if (client && !note.client_name.empty()) client->statements.remove(note.client_name);
-      } else if (note.sent) {  // an eviction that did not happen
-        server.statements.not_closed(note.statement);
-      } else if (client) {
-        client->statements.add(note.client_name, note.statement);
-      }
-    }
-  }
-};
 
 bool is_tag(ByteView body, ByteView tag) {
   return body.size() == tag.size() + 1 && body.substr(0, tag.size()) == tag;
@@ -79,21 +44,22 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     pass(server, piece, size);
     return Scan::kDone;
   }
-  Swallowed swallowed;
-  track::Match match = server.replies.match(header.type, body, Swallowed::collect, &swallowed);
+  track::Swallowed swallowed;
+  track::Match match = server.replies.match(header.type, body, track::Swallowed::collect, &swallowed);
   if (match.verdict == track::Match::Verdict::kMismatch) return mismatch(server, header.type);
   hidden = match.verdict == track::Match::Verdict::kHide;
   if (header.type == 'E') {
-    swallowed.undo(server);
+    track::Swallowed::Unnamed lost = swallowed.undo(server.statements, &client->statements);
+    if (lost.of_server) server.unnamed = 0;
+    if (lost.of_client) client->unnamed = 0;
     hidden = on_error(server, whole ? body : ByteView(), match, hidden);
   }
   if (header.type == 'S') hidden = on_parameter(server, body, hidden);
   if (header.type == 'C' && whole) on_command(server, body);
-  if (match.completed) on_completed(server, match);
+  track::confirm(match, server.statements, server.batch);
   hidden ? drop(server, client, piece, size) : pass(server, piece, size);
   deliver_local(server, &piece);
-  if (header.type != 'Z' || !match.completed) return Scan::kDone;  // a spare one ends nothing
-  return on_ready(server, piece, match);
+  return header.type == 'Z' ? on_ready(server, piece, match) : Scan::kDone;
 }
 
 // Nobody is attached. Notices and notifications are dropped, parameters noted; the rest must not come.
@@ -155,26 +121,11 @@ bool Relay::on_parameter(Server& server, ByteView body, bool hidden) {
 
 void Relay::on_command(Server& server, ByteView body) {
   if (body.size() < 5 || (body[0] != 'D' && body[0] != 'R')) return;
-  bool discard = is_tag(body, "DISCARD ALL");
-  if (discard || is_tag(body, "DEALLOCATE ALL")) {
-    server.statements.clear();
-    Client* client = server.client;
-    if (client) client->statements.clear();
-    // What was prepared behind that command, in the same pipeline, is not touched by it.
-    server.replies.for_each_note([&](Kind kind, Action, const track::StatementNote& note) {
-      if (kind != Kind::kParse || !note.statement) return;
-      if (note.sent) server.statements.sent(note.statement, server.batch);
-      if (client && !note.client_name.empty()) client->statements.add(note.client_name, note.statement);
-    });
+  if (track::deallocates_all(body)) {
+    track::forget_all(server.replies, server.statements, server.client ? &server.client->statements : nullptr,
+                      server.batch);
   }
-  if (discard || is_tag(body, "RESET")) server.parameters.set_extras(nullptr);
-}
-
-void Relay::on_completed(Server& server, const track::Match& match) {
-  if (!match.note || !match.note->statement || match.kind != Kind::kParse) return;
-  const track::StatementPtr& statement = match.note->statement;
-  if (!server.statements.known(*statement)) server.statements.sent(statement, server.batch);
-  server.statements.confirm(*statement);
+  if (is_tag(body, "DISCARD ALL") || is_tag(body, "RESET")) server.parameters.set_extras(nullptr);
 }
 
 // ReadyForQuery: a request has been answered, perhaps a transaction has ended, perhaps the server is free.
@@ -215,7 +166,19 @@ Relay::Scan Relay::on_ready(Server& server, Piece& piece, const track::Match& ma
 void Relay::release_if_over(Server& server) {
   Client& client = *server.client;
   bool over = server.replies.all_answered() && server.transaction == 'I' && client.body_left == 0;
-  if (over && client.local_pool->rules().mode != settings::PoolMode::kSession) release(hub_, server);
+  if (!over || client.local_pool->rules().mode == settings::PoolMode::kSession) return;
+  if (server.replies.ambiguous()) return end_doubt(server);
+  release(hub_, server);
+}
+
+// It may still say one ReadyForQuery more, which is for this client; what answers an empty query comes behind that.
+void Relay::end_doubt(Server& server) {
+  std::string message;
+  wire::append_query(message, {});
+  hub_.outbox.add_copy(server, message);
+  server.replies.expect(Kind::kQuery, Action::kHide);
+  server.unnamed = 0;
+  ++server.batch;
 }
 
 // A batch may have needed more statements than a server keeps; now that it is through, the rest goes.

@@ -35,7 +35,8 @@ void log_close(Hub& hub, const std::string& prefix, const ReasonRow& row, std::s
 
 bool in_sync(const Client* client, const Server& server) {
   bool half_sent = client && client->body_left > 0 && !client->body_dropped;
-  return !half_sent && server.replies.all_answered() && server.body_left == 0 && !server.held;
+  return !half_sent && server.replies.all_answered() && !server.replies.ambiguous() && server.body_left == 0 &&
+         !server.held;
 }
 
 Reason reason_of(pool::Unfit unfit) {

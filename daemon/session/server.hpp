@@ -56,7 +56,6 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   Errand errand = Errand::kNone;
   uint16_t moving_to = 0;            // the worker, with Errand::kMove
   char transaction = 'I';            // of its last ReadyForQuery
-  bool parameter_news = false;       // it has reported a parameter since the last attach
   bool hidden_set = false;           // the SETs of an attach are in flight: their answers must not fail
   bool held_until_proven = false;    // ... and the client's request waits for them
   std::vector<std::string> proving;  // settings that are accepted when those SETs are ("name=value")

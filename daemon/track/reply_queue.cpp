@@ -95,16 +95,15 @@ bool ReplyQueue::spare_ready(char type) const {
   return count_ == 0 || (at(0).kind != Kind::kSync && !at(0).begun);
 }
 
-// If that Sync was sent before anything else could end the skipping, then the client waits for this answer.
+// That Sync was the client's: it gets the answer, as it would from PostgreSQL.
 Match ReplyQueue::take_spare_ready(char status) {
   Match match;
   --spare_readies_;
-  bool awaited = count_ == 0 && skipping_;
-  match.verdict = awaited ? Match::Verdict::kForward : Match::Verdict::kHide;
+  match.verdict = Match::Verdict::kForward;
   match.kind = Kind::kSync;
   match.status = status;
-  match.completed = awaited;
-  if (awaited) skipping_ = open_batch_ = false;
+  match.completed = true;
+  if (count_ == 0 && skipping_) skipping_ = open_batch_ = false;
   return match;
 }
 

@@ -55,7 +55,7 @@ struct Match {
     kMismatch,
   };
   Verdict verdict = Verdict::kMismatch;
-  // The head has had its last answer and is gone. Of a ReadyForQuery false means: a spare one, which ends nothing.
+  // What was asked has had its last answer and is gone.
   bool completed = false;
   bool async = false;  // notice, parameter status, notification: owed by nobody
   Kind kind = Kind::kQuery;
@@ -103,10 +103,11 @@ class ReplyQueue {
   bool copy_in_extended() const { return copy_in_ && count_ > 0 && at(0).kind == Kind::kExecute; }
   // A Sync reached a COPY IN that then failed: the server ignored it, or answers it with one ReadyForQuery more, as the
   // Sync came before or after the failure. Ends with the next answer that is not a ReadyForQuery; until then one that
-  // nothing explains is hidden, and never taken for the end of somebody's query.
+  // nothing else explains answers that Sync, and is never taken for the end of a query. The server must not go to
+  // somebody else meanwhile: a hidden empty query brings an answer that ends the doubt.
   bool ambiguous() const { return spare_readies_ > 0; }
 
-  // All entries that have a note, in order: kind, action, note.
+  // All entries that have a note, in order: kind, action, note (whose contents may be changed).
   template <class Function>
   void for_each_note(Function&& visit) const {
     for (size_t index = 0; index < count_; ++index) {

@@ -342,7 +342,36 @@ TEST_F(Ledger, ASyncDuringACopyThatFailsIsAmbiguous) {
   EXPECT_TRUE(queue.ambiguous());
   send("S");
   says("Z");
-  EXPECT_EQ(queue.match('Z', ByteView("I")).verdict, Verdict::kHide);  // tolerated
+  says("Z");  // then it had failed
+  EXPECT_FALSE(queue.ambiguous());
+  refuses('Z');
+}
+
+TEST_F(Ledger, ASyncBehindASimpleCopyThatFailsAtOnceIsAnsweredToItsClient) {
+  send("QSc");
+  says("GEZ");
+  EXPECT_TRUE(queue.all_answered());
+  EXPECT_TRUE(queue.ambiguous());  // so the server is not free yet
+  queue.expect(Kind::kQuery, Action::kHide);
+  Match spare = queue.match('Z', ByteView("I"));
+  EXPECT_EQ(spare.verdict, Verdict::kForward);
+  EXPECT_TRUE(spare.completed);
+  EXPECT_EQ(spare.kind, Kind::kSync);
+  says("IZ", Verdict::kHide);
+  EXPECT_TRUE(queue.all_answered());
+  EXPECT_FALSE(queue.ambiguous());
+}
+
+TEST_F(Ledger, ASyncThatACopyIgnoredIsNotAnswered) {
+  send("QS");
+  says("G");
+  send("f");
+  says("EZ");
+  EXPECT_TRUE(queue.ambiguous());
+  queue.expect(Kind::kQuery, Action::kHide);
+  says("IZ", Verdict::kHide);
+  EXPECT_FALSE(queue.ambiguous());
+  refuses('Z');
 }
 
 TEST_F(Ledger, TwoCopiesInOneQuery) {
@@ -369,9 +398,10 @@ TEST_F(Ledger, ASpareReadyForQueryIsNeverTakenForTheEndOfAQuery) {
   says("Z");  // of the first Sync or of the second
   send("Q");
   Match spare = queue.match('Z', ByteView("E"));
-  EXPECT_EQ(spare.verdict, Verdict::kHide);
-  EXPECT_FALSE(spare.completed);
+  EXPECT_EQ(spare.verdict, Verdict::kForward);
+  EXPECT_EQ(spare.kind, Kind::kSync);
   EXPECT_EQ(spare.status, 'E');
+  EXPECT_EQ(queue.size(), 1u);
   says("TDCZ");
   EXPECT_TRUE(queue.all_answered());
   refuses('Z');

@@ -1,0 +1,48 @@
+// What the answers of a server say about prepared statements: a Parse that has come through, everything deallocated, an
+// error that has swallowed what was booked when it was sent. Used by whoever reads a server, with its client or
+// without. Pure; does not know messages on their way, only the ledger's entries.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "track/reply_queue.hpp"
+#include "track/statements.hpp"
+
+namespace pgweir::track {
+
+// The entries that one error has swallowed, to be undone in the opposite order: the last change first.
+class Swallowed {
+ public:
+  // A ReplyQueue::Visitor; `context` is a Swallowed. Takes the note's contents.
+  static void collect(void* context, Kind kind, Action action, StatementNote* note);
+
+  // The unnamed statements that are not what their owner believes any more.
+  struct Unnamed {
+    bool of_server = false;
+    bool of_client = false;
+  };
+  // `client`: the names of the attached client; null: it has gone.
+  Unnamed undo(ServerStatements& server, ClientStatements* client) const;
+
+ private:
+  struct Item {
+    Kind kind;
+    Action action;
+    bool noted;
+    StatementNote note;
+  };
+  std::vector<Item> items_;
+};
+
+// The body of a CommandComplete that says that no prepared statement is left (DEALLOCATE ALL, DISCARD ALL).
+bool deallocates_all(ByteView command_complete);
+
+// It has come from the server that owes `replies`. What was sent behind that command is not touched by it, and counts
+// as sent in `batch`. `client` as above.
+void forget_all(const ReplyQueue& replies, ServerStatements& server, ClientStatements* client, uint64_t batch);
+
+// The ledger has matched an answer: confirms the Parse that it completes, if it does.
+void confirm(const Match& match, ServerStatements& server, uint64_t batch);
+
+}  // namespace pgweir::track
