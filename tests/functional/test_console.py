@@ -57,52 +57,7 @@ def test_row_description_details(start):
     assert at == len(body)
 
 
-# Rights: the matrix of every command and every kind of user.
-
-TOPICS = sorted(t for t in COLUMNS if t.isupper() and t != "HELP") + ["HELP"]
-READ = ["SHOW " + t for t in TOPICS if t not in ("FDS",)]
-ADMIN = ["PAUSE", "RESUME", "PAUSE test", "RESUME test", "KILL test", "RESUME test", "KILL_CLIENT 999999999", "RECONNECT",
-         "RECONNECT test", "RELOAD", "SET query_wait_timeout = 99", "DISABLE test", "ENABLE test", "WAIT_CLOSE",
-         "WAIT_CLOSE test", "SUSPEND", "RESUME", "SHOW FDS", "SHUTDOWN WAIT_FOR_CLIENTS", "SHUTDOWN WAIT_FOR_SERVERS",
-         "SHUTDOWN", "KILL"]
-
-
-@pytest.mark.parametrize("command", READ + (["SHOW WORKERS"] if IS_PGWEIR else []))
-def test_stats_user_may_look(start, command):
-    pw = start()
-    assert pw.console("stats").query(command).tags == ["SHOW"]
-
-
-@pytest.mark.parametrize("command", ADMIN)
-def test_stats_user_may_not_act(start, command):
-    pw = start()
-    conn, console = pw.connect(), pw.console("stats")
-    error = console.query(command, check=False).error
-    assert (error.severity, error.sqlstate) == ("ERROR", "08P01") and "admin access needed" in error.message
-    assert conn.scalar("SELECT 1") == "1" and pw.alive()
-    if IS_PGWEIR or "query_wait_timeout" in command:
-        assert {r["key"]: r["value"] for r in pw.show("CONFIG")}["query_wait_timeout"] == "120"
-
-
-@pytest.mark.parametrize("user", ["app", "ghost"])
-def test_others_are_not_let_in(start, user):
-    """Before any password is asked for."""
-    pw = start(settings={"auth_type": "md5"})
-    for name in {CONSOLE, "pgbouncer"}:
-        conn = pw.raw()
-        conn.send(wire.startup({"user": user, "database": name}))
-        fields = conn.expect_fatal("not allowed", "08P01")
-        assert fields["M"] == "not allowed"
-
-
-@pytest.mark.parametrize("command", [c for c in ADMIN if "SHUTDOWN" not in c and c not in ("SUSPEND", "KILL")])
-def test_admin_may_act(start, command):
-    pw = start(settings={"client_idle_timeout": 0})
-    console = pw.console()
-    result = console.query(command, check=False)
-    if result.error:
-        assert any(text in result.error.message for text in ("not paused", "client not found", "is not paused")), result.error
-    assert "admin access" not in str(result.error)
+# Rights: the matrix of commands and users is in test_rights.py.
 
 
 def test_name_lists(start):
@@ -117,21 +72,6 @@ def test_console_needs_its_password(start):
     pw = start(settings={"auth_type": "scram-sha-256"})
     assert pw.console().query("SHOW VERSION").rows
     assert "SASL authentication failed" in pw.refused("admin", CONSOLE, "wrong").message
-
-
-def test_no_list_no_access(start):
-    pw = start(settings={"admin_users": "", "stats_users": ""})
-    assert "not allowed" in pw.refused("admin", CONSOLE).message
-
-
-def test_same_uid_over_the_unix_socket(start):
-    """User `pgbouncer` (or `pgweir`) of the pooler's own account is admin without authentication; others are not."""
-    pw = start(settings={"auth_type": "md5"})
-    if os.geteuid() == 0:
-        assert pw.refused("pgbouncer", CONSOLE, "", unix=True)
-    else:
-        assert pw.connect("pgbouncer", CONSOLE, "", unix=True).query("SHOW VERSION").rows
-    assert pw.refused("pgbouncer", CONSOLE, "")
 
 
 # Welcome, both names.

@@ -1,6 +1,7 @@
 """Ports, users and temporary directories: what a test needs from the machine it runs on."""
 
 import atexit
+import contextlib
 import os
 import pwd
 import random
@@ -23,6 +24,19 @@ def popen_identity():
         return {}
     account = unprivileged()
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def unprivileged_identity():
+    """We are that account ourselves for a moment, as the peer of a unix socket sees us."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(unprivileged().pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def clean_environment():
