@@ -224,6 +224,25 @@ def chaos(_):
     return pytest("tests/chaos", "chaos", env, timeout=1200)
 
 
+def bench(_):
+    """The benchmark works: its own tests, then every quick workload on every peer for a second. No figure is judged."""
+    count = pytest("tests/bench", "bench")
+    path = os.path.join(RESULTS, "bench.json")
+    run(["tests/bench/run", "--quick", "--micro", "--json", path, "--svg", os.path.join(RESULTS, "bench.svg")], 2400,
+        check=False)
+    if not os.path.exists(path):
+        raise StageFailure("tests/bench/run wrote no result")
+    with open(path) as told:
+        measured = json.load(told)["runs"]
+    for one in measured:
+        if "failed" in one:
+            print("FAILED benchmark %s on %s: %s" % (one["workload"], one["peer"], one["failed"]))
+            count.failed += 1
+        else:
+            count.passed += 1
+    return count
+
+
 def stages(options):
     table = [
         ("layers", lambda: layers(options)),
@@ -233,6 +252,7 @@ def stages(options):
         ("drivers", lambda: drivers(options)),
         ("fuzz", lambda: fuzz(options)),
         ("chaos", lambda: chaos(options)),
+        ("bench", lambda: bench(options)),
         ("asan-unit", lambda: unit("asan")),
         ("asan-functional", lambda: (build("asan"), functional("asan", options, workers=2, slow=3))[1]),
         ("tsan-unit", lambda: unit("tsan")),
@@ -253,7 +273,7 @@ def stages(options):
         prefix = "" if options.preset == "debug" else options.preset + "-"
         wanted = [prefix + "unit", prefix + "functional"]
     elif options.ci:
-        wanted = ["layers", "format", "unit", "functional", "drivers", "fuzz", "chaos"]
+        wanted = ["layers", "format", "unit", "functional", "drivers", "fuzz", "chaos", "bench"]
     elif options.fast:
         wanted = ["layers", "format", "unit", "functional"]
     return [(name, work) for name, work in table if name in wanted]

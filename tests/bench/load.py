@@ -1,0 +1,233 @@
+"""Puts one workload on one peer and tells what it cost. The clients' own CPU time is not counted. A result is a dict:
+
+cost, unit         microseconds of the peer's CPU a transaction, or kB of memory a client
+user, switches     the user part of that cost; context switches a transaction
+tps, mean_ms, p99_ms, transactions
+
+A run that did not do its work raises Failed.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import socket
+import ssl
+import struct
+import subprocess
+import time
+
+from harness import postgres, system
+
+import peers
+import procfs
+from results import percentile
+from workloads import SCRIPTS
+
+MICROSECONDS, KILOBYTES = "us/txn", "kB/client"
+
+
+class Failed(Exception):
+    pass
+
+
+class Bench:
+    """What every run shares: the programs, a directory for logs, how long a run is."""
+
+    def __init__(self, seconds, directory, connector, copy_file):
+        self.seconds = seconds
+        self.directory = directory
+        self.connector = connector  # the program bench_connect
+        self.copy_file = copy_file  # what COPY reads
+        self.pgbench = os.path.join(postgres.binary_directory(), "pgbench")
+        self.psql = os.path.join(postgres.binary_directory(), "psql")
+        for name, text in SCRIPTS.items():
+            if isinstance(text, str):
+                system.write_file(os.path.join(directory, name + ".sql"), text, 0o644)
+
+    def run(self, workload, peer):
+        return getattr(self, "_" + workload.load)(workload, peer)
+
+    # One log in, many transactions.
+
+    def _pgbench(self, workload, peer):
+        host, port, database = peer.address(workload)
+        log = os.path.join(self.directory, "latency")
+        for old in glob.glob(log + ".*"):
+            os.unlink(old)
+        script = SCRIPTS[workload.script]
+        many = workload.script == "select"
+        command = [self.pgbench, "-n", "-h", host, "-p", str(port), "-U", workload.user,
+                   "-c", str(workload.clients), "-j", str(min(2, workload.clients)), "-M", workload.protocol,
+                   "-T", str(self.seconds), "-P", "1", "-l", "--log-prefix", log,
+                   *(["--sampling-rate", "0.2"] if many else []),
+                   *(["-R", str(workload.rate)] if workload.rate else []),
+                   *(script if isinstance(script, list) else ["-f", os.path.join(self.directory, workload.script + ".sql")]),
+                   database]
+        before = Costs(peer)
+        text, seen = self._watch(command, environment(workload), peer)
+        after = Costs(peer)
+        done = re.search(r"transactions actually processed: (\d+)", text)
+        rate = re.search(r"^tps = ([\d.]+)", text, re.M)
+        mean = re.search(r"^latency average = ([\d.]+) ms", text, re.M)
+        if not (done and rate and mean and int(done.group(1))):
+            raise Failed("pgbench tells no result: " + text[-1000:])
+        count = int(done.group(1))
+        if workload.window and len(seen) > 1:
+            before, after = seen[0][2], seen[-1][2]
+            count = sum(tps * (now - last) for (last, _, _), (now, tps, _) in zip(seen, seen[1:]))
+        return figures(before, after, count, float(rate.group(1)), float(mean.group(1)), pgbench_latencies(log))
+
+    def _watch(self, command, env, peer):
+        """Runs pgbench; returns its output and (time, tps, costs) at each line of progress."""
+        seen, lines = [], []
+        with running(command, env) as process:
+            for line in process.stdout:
+                lines.append(line)
+                progress = re.match(r"progress: ([\d.]+) s, ([\d.]+) tps", line)
+                if progress:
+                    seen.append((float(progress.group(1)), float(progress.group(2)), Costs(peer)))
+            status = process.wait()
+        text = "".join(lines)
+        if status or "aborted" in text:
+            raise Failed("pgbench ended with status %d: %s" % (status, text[-1000:]))
+        return text, seen
+
+    # A log in for every transaction.
+
+    def _connect(self, workload, peer):
+        host, port, database = peer.address(workload)
+        target = "host=%s port=%d dbname=%s user=%s" % (host, port, database, workload.user)
+        before = Costs(peer)
+        done = subprocess.run([self.connector, target, str(workload.clients), str(self.seconds)], capture_output=True,
+                              text=True, env=environment(workload), timeout=self.seconds + 60)
+        after = Costs(peer)
+        if done.returncode:
+            raise Failed(done.stderr[-1000:])
+        told = json.loads(done.stdout)
+        return figures(before, after, told["transactions"], told["tps"], told["mean_ms"], told["p99_ms"])
+
+    # COPY, one after the other until the time is over.
+
+    def _copy_out(self, workload, peer):
+        return self._copy(workload, peer, ["-o", "/dev/null", "-c", "COPY pgbench_accounts TO STDOUT"])
+
+    def _copy_in(self, workload, peer):
+        return self._copy(workload, peer, ["-c", "TRUNCATE bench_copy", "-c",
+                                           "\\copy bench_copy FROM '%s'" % self.copy_file])
+
+    def _copy(self, workload, peer, what):
+        host, port, database = peer.address(workload)
+        command = [self.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", str(port), "-U", workload.user,
+                   "-d", database, *what]
+        times, before, begun = [], Costs(peer), time.monotonic()
+        while not times or time.monotonic() - begun < self.seconds:
+            start = time.monotonic()
+            done = subprocess.run(command, capture_output=True, text=True, env=environment(workload), timeout=120)
+            times.append((time.monotonic() - start) * 1000)
+            if done.returncode:
+                raise Failed(done.stderr[-1000:])
+        elapsed = time.monotonic() - begun
+        return figures(before, Costs(peer), len(times), len(times) / elapsed, sum(times) / len(times),
+                       percentile(times, 0.99))
+
+    # Memory of clients that do nothing. In a process of its own, because a pooler keeps what it once had.
+
+    def _idle(self, workload, peer):
+        fresh = peer.another()
+        fresh.start()
+        try:
+            with contextlib.ExitStack() as opened:
+                for _ in range(peers.POOL + 30):
+                    opened.enter_context(idle_client(fresh, workload))
+                before = procfs.memory_bytes(fresh.pid)
+                begun = time.monotonic()
+                for _ in range(workload.clients):
+                    opened.enter_context(idle_client(fresh, workload))
+                elapsed = time.monotonic() - begun
+                grown = procfs.memory_bytes(fresh.pid) - before
+        except OSError as error:
+            raise Failed("%s: %s" % (error, fresh.output()))
+        finally:
+            fresh.stop()
+        return {"cost": grown / 1024 / workload.clients, "unit": KILOBYTES, "transactions": workload.clients,
+                "tps": workload.clients / elapsed, "mean_ms": elapsed * 1000 / workload.clients, "p99_ms": None}
+
+
+class Costs:
+    """What a peer has used until now; nothing for a peer without a process of its own."""
+
+    def __init__(self, peer):
+        self.values = {"cost": procfs.cpu_ns(peer.pid) / 1000, "user": procfs.user_ns(peer.pid) / 1000,
+                       "switches": procfs.switches(peer.pid)} if peer.pid else {}
+
+    def since(self, before, count):
+        """For each of `count` transactions."""
+        return {name: (value - before.values[name]) / count for name, value in self.values.items()}
+
+
+def figures(before, after, count, tps, mean, p99):
+    return {"cost": None, **after.since(before, count), "unit": MICROSECONDS, "transactions": round(count), "tps": tps,
+            "mean_ms": mean, "p99_ms": p99}
+
+
+def environment(workload):
+    env = system.clean_environment()
+    env.update(PGSSLMODE="require" if workload.tls else "disable", PGGSSENCMODE="disable", PGCONNECT_TIMEOUT="20",
+               PGPASSWORD=peers.SCRAM_PASSWORD)
+    return env
+
+
+@contextlib.contextmanager
+def running(command, env):
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, env=env)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def pgbench_latencies(prefix):
+    """The 99th percentile in ms of pgbench's transaction logs: client, number, time in us, ..."""
+    times = []
+    for path in glob.glob(prefix + ".*"):
+        with open(path) as log:
+            times += [int(line.split(" ", 3)[2]) for line in log]
+    return percentile(times, 0.99) / 1000 if times else None
+
+
+def tls_context():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@contextlib.contextmanager
+def idle_client(peer, workload):
+    """A client that has logged in and waits. Only what trust needs of the protocol."""
+    host, port, database = peer.address(workload)
+    with contextlib.ExitStack() as opened:
+        client = opened.enter_context(socket.create_connection((host, port), 20))
+        if workload.tls:
+            client.sendall(struct.pack("!ii", 8, 80877103))
+            if client.recv(1) != b"S":
+                raise OSError("TLS refused")
+            client = opened.enter_context(IDLE_TLS.wrap_socket(client))
+        body = b"".join(word + b"\0" for word in (b"user", workload.user.encode(), b"database", database.encode())) + b"\0"
+        client.sendall(struct.pack("!ii", len(body) + 8, 196608) + body)
+        received = b""
+        while not received.endswith(b"Z\0\0\0\x05I"):
+            more = client.recv(4096)
+            if not more or b"FATAL" in more:
+                raise OSError("login failed: %r" % (received + more))
+            received += more
+        yield client
+
+
+IDLE_TLS = tls_context()
