@@ -8,6 +8,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace pgweir::net {
 
@@ -19,14 +20,16 @@ struct OffloadPool::State {
   std::deque<std::function<void()>> queue;
   unsigned wanted = 1;  // threads
   unsigned alive = 0;
+  std::vector<std::thread> threads;
+  std::vector<bool> left;  // those that have ended, or are about to
   unsigned idle = 0;
   size_t most = 0;
   bool stopping = false;
 
-  static void serve(const std::shared_ptr<State>& state);
+  static void serve(const std::shared_ptr<State>& state, size_t index);
 };
 
-void OffloadPool::State::serve(const std::shared_ptr<State>& state) {
+void OffloadPool::State::serve(const std::shared_ptr<State>& state, size_t index) {
   std::unique_lock lock(state->mutex);
   for (;;) {
     ++state->idle;
@@ -45,6 +48,7 @@ void OffloadPool::State::serve(const std::shared_ptr<State>& state) {
     lock.lock();
   }
   --state->alive;
+  state->left[index] = true;
   state->thread_left.notify_all();
 }
 
@@ -53,13 +57,26 @@ OffloadPool::OffloadPool(unsigned threads, size_t queue) : state_(std::make_shar
   state_->most = queue;
 }
 
+// Joins, so that what a thread keeps for itself (OpenSSL's error queue) is gone before the process cleans up.
 OffloadPool::~OffloadPool() {
   std::deque<std::function<void()>> dropped;  // destroyed after the lock
+  std::vector<std::thread> ended;
   std::unique_lock lock(state_->mutex);
   state_->stopping = true;
   dropped.swap(state_->queue);
   state_->work_came.notify_all();
   state_->thread_left.wait_for(lock, std::chrono::seconds(2), [&] { return state_->alive == 0; });
+  for (size_t index = 0; index < state_->threads.size(); ++index) {
+    std::thread& thread = state_->threads[index];
+    if (state_->left[index]) {
+      ended.push_back(std::move(thread));
+    } else {
+      thread.detach();
+    }
+  }
+  lock.unlock();
+  for (std::thread& thread : ended)
+    thread.join();
 }
 
 bool OffloadPool::submit(std::function<void()> work) {
@@ -67,9 +84,11 @@ bool OffloadPool::submit(std::function<void()> work) {
   if (state_->stopping || state_->queue.size() >= state_->most + state_->idle) return false;
   if (state_->queue.size() >= state_->idle && state_->alive < state_->wanted) {
     try {
-      std::thread(State::serve, state_).detach();
+      state_->left.push_back(false);
+      state_->threads.emplace_back(State::serve, state_, state_->threads.size());
       ++state_->alive;
     } catch (const std::system_error&) {
+      state_->left.pop_back();
       if (state_->alive == 0) return false;
     }
   }

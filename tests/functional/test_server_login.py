@@ -8,7 +8,7 @@ import pytest
 
 from harness import postgres, system, wire
 from harness.fakeserver import FakeServer
-from harness.pgweir import CONSOLE
+from harness.pgweir import CONSOLE, SLOW
 
 PASSWORDS = postgres.PASSWORDS
 
@@ -489,7 +489,8 @@ def test_parameter_status_storm(start):
         before = system.resident_kib(pw.pid)
         for _ in range(5):
             assert conn.query("SELECT 'go'").rows == [["done"]]
-        assert system.resident_kib(pw.pid) - before < 8000
+        if SLOW == 1:  # a sanitizer keeps freed memory
+            assert system.resident_kib(pw.pid) - before < 8000
 
 
 def test_big_message_in_slices(start):

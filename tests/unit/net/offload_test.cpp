@@ -163,6 +163,30 @@ TEST(Offload, ManyLoopsShareAPool) {
   EXPECT_EQ(150, total);
 }
 
+TEST(Offload, ThreadsAreGoneWithThePool) {
+  struct Own {  // as OpenSSL keeps something for each thread
+    std::atomic<bool>* gone = nullptr;
+    ~Own() {
+      std::this_thread::yield();
+      if (gone) *gone = true;
+    }
+  };
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<bool> gone{false};
+    {
+      OffloadPool pool(1, 8);
+      std::atomic<bool> ran{false};
+      ASSERT_TRUE(pool.submit([&] {
+        static thread_local Own own;
+        own.gone = &gone;
+        ran = true;
+      }));
+      ASSERT_TRUE(test::wait_until([&] { return ran.load(); }));
+    }
+    ASSERT_TRUE(gone) << "round " << round;
+  }
+}
+
 size_t threads() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
   return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
