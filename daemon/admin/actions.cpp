@@ -68,6 +68,15 @@ bool refused(const Call& call, const Result<DatabasePtr>& entry) {
   return true;
 }
 
+// Neither could be lifted any more: RESUME is refused then.
+bool too_late_to_pause(const Call& call) {
+  const pool::Books& books = call.context.books;
+  const bool paused = books.paused();
+  if (!paused && books.stopping() == pool::Stopping::kNo) return false;
+  refuse(call, paused ? "already suspended/paused" : "pooler is shutting down");
+  return true;
+}
+
 void set_disabled(const Call& call, std::string_view verb, bool disabled) {
   if (call.job->command.argument.empty()) return refuse(call, "a database is required");
   Result<DatabasePtr> entry = entry_of(call, verb);
@@ -127,7 +136,7 @@ void do_reload(const Call& call) {
 }
 
 void do_pause(const Call& call) {
-  if (call.context.books.paused()) return refuse(call, "already suspended/paused");
+  if (too_late_to_pause(call)) return;
   Result<DatabasePtr> entry = entry_or_all(call, "pause");
   if (refused(call, entry)) return;
   log_issued(call);
@@ -152,9 +161,8 @@ void do_resume(const Call& call) {
 }
 
 void do_suspend(const Call& call) {
-  const pool::Books& books = call.context.books;
-  if (books.paused()) return refuse(call, "already suspended/paused");
-  for (const auto& entry : books.databases()) {
+  if (too_late_to_pause(call)) return;
+  for (const auto& entry : call.context.books.databases()) {
     if (entry->paused) return refuse(call, "cannot suspend with paused databases");
   }
   log_issued(call);

@@ -15,6 +15,11 @@ using session::Reason;
 using session::Server;
 
 namespace {
+
+bool between_messages(const End& end) {
+  return end.body_left == 0 && !end.held;
+}
+
 constexpr int kReadsATurn = 8;  // then others have their turn
 constexpr size_t kHeaderSize = 5;
 constexpr size_t kSmall = 4 * 1024;
@@ -56,6 +61,7 @@ bool Relay::may_read(Client& client) {
     if (client.stream.peer_gone()) close_client(hub_, client, Reason::kClientEof);
     return false;
   }
+  if (hub_.frozen != session::Frozen::kNobody && between_messages(client)) return false;
   Server* server = client.server;
   if (!server) return true;
   bool repeating = server->retry && server->retry->phase == session::RetryCopy::Phase::kFailed;
@@ -133,6 +139,7 @@ void Relay::read_server(Server& server) {
       return;  // closing, gone, moving, or a coroutine reads it
     }
     if (server.client && server.client->stream.unsent() > 0) return;
+    if (hub_.frozen == session::Frozen::kAll && between_messages(server)) return;
     ByteView bytes;
     net::IoResult got = read_behind_held(server, room, bytes);
     if (got.status == net::IoStatus::kAgain) return;
@@ -201,6 +208,7 @@ void Relay::lost(Server& server, const net::IoResult& got) {
 
 // One read. What is held of an earlier one is put in front, so that the two are one piece.
 net::IoResult Relay::read_behind_held(End& end, size_t room, ByteView& bytes) {
+  if (hub_.frozen != session::Frozen::kNobody) room = std::min(room, rest_of_message(end));
   size_t kept = end.held ? end.held->size() : 0;
   bool large = kept + room > Outbox::kArena;
   char* at = hub_.outbox.slot(large ? room : kept + room);
@@ -216,6 +224,18 @@ net::IoResult Relay::read_behind_held(End& end, size_t room, ByteView& bytes) {
   }
   end.held.reset();
   return got;
+}
+
+// How much must be read until the message that has begun is whole; while SUSPEND freezes who has come to its end. No
+// bound where that cannot be said.
+size_t Relay::rest_of_message(const End& end) const {
+  if (end.body_left > 0) return end.body_left;
+  if (!end.held) return SIZE_MAX;
+  wire::Header header;
+  const size_t have = end.held->size();
+  wire::Frame frame = wire::parse_header(*end.held, hub_.snapshot->global.max_packet_size, header);
+  const size_t size = frame == wire::Frame::kOk ? header.length + size_t{1} : kHeaderSize;
+  return size > have ? size - have : SIZE_MAX;
 }
 
 // Keeps what cannot be handled yet. An end without such bytes owns no buffer.

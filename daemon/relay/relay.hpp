@@ -64,6 +64,7 @@ class Relay {
   Scan scan_client(session::Client& client, ByteView bytes);
   Scan scan_server(session::Server& server, ByteView bytes);
   net::IoResult read_behind_held(session::End& end, size_t room, ByteView& bytes);
+  size_t rest_of_message(const session::End& end) const;
   Scan hold(session::End& end, ByteView rest);
   void send_run(session::End& to, Piece& piece);
   void pass(session::End& from, Piece& piece, size_t message_size);

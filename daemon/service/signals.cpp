@@ -53,29 +53,47 @@ void Signals::read() {
 }
 
 void Signals::handle(int number) {
-  using workers::ShutdownKind;
-  bool again = director_.stopping();
   switch (number) {
     case SIGHUP:
       log_.log("got SIGHUP, re-reading config");
       (void)director_.reload().ok();
       return;
     case SIGTERM:
-      if (again) return director_.shutdown(ShutdownKind::kImmediate, "got SIGTERM while shutting down, fast exit");
-      return director_.shutdown(ShutdownKind::kWaitForClients,
-                                "got SIGTERM, shutting down, waiting for all clients disconnect");
+      return shut_down(workers::ShutdownKind::kWaitForClients, "SIGTERM", "waiting for all clients disconnect");
     case SIGINT:
-      if (again) return director_.shutdown(ShutdownKind::kImmediate, "got SIGINT while shutting down, fast exit");
-      return director_.shutdown(ShutdownKind::kWaitForServers,
-                                "got SIGINT, shutting down, waiting for all servers connections to be released");
-    case SIGQUIT: return director_.shutdown(ShutdownKind::kImmediate, "got SIGQUIT, fast exit");
-    case SIGUSR1: log_.log("got SIGUSR1, pausing all activity"); return director_.pause_all();
-    case SIGUSR2:
-      if (again) return log_.log("got SIGUSR2, ignored while shutting down");
-      log_.log("got SIGUSR2, continuing from PAUSE");
-      return director_.resume_all();
+      return shut_down(workers::ShutdownKind::kWaitForServers, "SIGINT",
+                       "waiting for all servers connections to be released");
+    case SIGQUIT: return director_.shutdown(workers::ShutdownKind::kImmediate, "got SIGQUIT, fast exit");
+    case SIGUSR1: return pause();
+    case SIGUSR2: return resume();
     default: return;
   }
+}
+
+// The second one does not wait. In the middle of a SUSPEND nobody could end what is waited for: that is a failure.
+void Signals::shut_down(workers::ShutdownKind kind, const char* name, const char* what) {
+  using workers::ShutdownKind;
+  if (director_.stopping())
+    return director_.shutdown(ShutdownKind::kImmediate, cat("got ", name, " while shutting down, fast exit"));
+  const std::string why = cat("got ", name, ", shutting down, ", what);
+  if (director_.mode() != pool::Mode::kSuspended) return director_.shutdown(kind, why);
+  log_.log(why);
+  director_.fail("suspend was in progress, going down immediately");
+}
+
+void Signals::pause() {
+  if (director_.stopping()) return log_.log("got SIGUSR1, ignored while shutting down");
+  if (director_.mode() != pool::Mode::kRunning) return log_.log("got SIGUSR1, but already paused/suspended");
+  log_.log("got SIGUSR1, pausing all activity");
+  director_.pause_all();
+}
+
+void Signals::resume() {
+  if (director_.stopping()) return log_.log("got SIGUSR2, ignored while shutting down");
+  const pool::Mode mode = director_.mode();
+  if (mode == pool::Mode::kRunning) return log_.log("got SIGUSR2, but not paused/suspended");
+  log_.log(cat("got SIGUSR2, continuing from ", mode == pool::Mode::kPaused ? "PAUSE" : "SUSPEND"));
+  director_.resume_all();
 }
 
 }  // namespace pgweir::service

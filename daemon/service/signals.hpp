@@ -25,6 +25,9 @@ class Signals {
   Signals(workers::Director& director, Logger& log) : director_(director), log_(log) {}
   void read();
   void handle(int number);
+  void shut_down(workers::ShutdownKind kind, const char* name, const char* what);
+  void pause();
+  void resume();
 
   workers::Director& director_;
   Logger& log_;

@@ -33,6 +33,9 @@ struct CancelTicket {
   net::Gate done;
 };
 
+// SUSPEND: whom the relay does not read any more beyond the message that has begun.
+enum class Frozen : uint8_t { kNobody, kClients, kAll };
+
 // What a worker counts beside the pools' counters; SHOW WORKERS and the log.
 struct Tally {
   uint64_t loops = 0;  // batches of events
@@ -70,6 +73,7 @@ class Hub {
   Registry<Client> clients;
   Registry<Server> servers;
   Tally tally;
+  Frozen frozen = Frozen::kNobody;
   uint64_t next_unnamed = 0;  // numbers of clients' unnamed statements on this worker
 
   // To be looked at after the batch: a client that got a server or whose peer drained, a server whose client drained.
@@ -81,7 +85,7 @@ class Hub {
 
   Micros now() const { return loop.now(); }
   bool paused(const pool::Pool& pool) const {
-    return books.paused() || pool.shared().database->paused.load(std::memory_order_relaxed);
+    return books.mode() == pool::Mode::kPaused || pool.shared().database->paused.load(std::memory_order_relaxed);
   }
 
   // -- effects that workers/ implements --

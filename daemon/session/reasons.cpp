@@ -56,6 +56,7 @@ constexpr std::array<ReasonRow, static_cast<size_t>(Reason::kCount)> kRows = {{
      "client_idle_timeout", Fate::kNone},
     {Reason::kSuspendTimeout, "suspend_timeout", Level::kLog, "suspend_timeout", kPooler, "suspend_timeout",
      Fate::kClose},
+    {Reason::kSuspendUnfit, "suspend_unfit", Level::kLog, "close unsafe fds on suspend", "", "", Fate::kNone},
 
     {Reason::kAdminDisconnect, "admin_disconnect", Level::kLog, "admin forced disconnect", kPooler,
      "admin forced disconnect", Fate::kRelease},

@@ -46,6 +46,7 @@ enum class Reason : uint8_t {
   kTransactionTimeout,
   kClientIdleTimeout,
   kSuspendTimeout,
+  kSuspendUnfit,
   // the operator's doing
   kAdminDisconnect,
   kDatabaseRemoved,

@@ -88,7 +88,7 @@ int DirectorImpl::run() {
   on_every_worker([](Worker& worker) { worker.stop(); });
   for (auto& worker : workers_)
     worker->join();
-  return 0;
+  return exit_code_;
 }
 
 // ---- settings ----

@@ -56,6 +56,8 @@ class Director {
   virtual void pause_all() = 0;   // SIGUSR1
   virtual void resume_all() = 0;  // SIGUSR2
   virtual void shutdown(ShutdownKind kind, const std::string& why) = 0;
+  virtual void fail(const std::string& why) = 0;  // ends at once with exit code 1; `why` is logged as FATAL
+  virtual pool::Mode mode() const = 0;
   virtual bool stopping() const = 0;
 };
 

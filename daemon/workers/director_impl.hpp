@@ -32,6 +32,8 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void pause_all() override;
   void resume_all() override;
   void shutdown(ShutdownKind kind, const std::string& why) override;
+  void fail(const std::string& why) override;
+  pool::Mode mode() const override { return books_.mode(); }
   bool stopping() const override { return books_.stopping() != pool::Stopping::kNo; }
 
  private:
@@ -77,6 +79,18 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   // Asks every worker, adds up what they say, then calls `then` here.
   void count(std::function<size_t(Worker&)> ask, std::function<void(size_t)> then);
 
+  // SUSPEND (director_suspend.cpp)
+  struct Rest {
+    uint64_t suspension;
+    session::Frozen who;
+    Micros deadline;
+    admin::Done done;
+  };
+  void await_rest(Rest rest);
+  bool suspended(uint64_t suspension) const;  // this one still holds
+  void lift_suspension();
+  void resume_without_console();
+
   // upkeep (director_upkeep.cpp)
   void settle_waits();
   void wait_for(std::function<bool()> over, std::function<void()> then);
@@ -100,6 +114,8 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   std::vector<std::unique_ptr<Worker>> workers_;
   admin::Averages averages_;
   std::vector<Wait> waits_;
+  uint64_t suspension_ = 0;  // number of the last SUSPEND
+  int exit_code_ = 0;
 
   struct Beat {
     uint64_t count = 0;

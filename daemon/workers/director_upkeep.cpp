@@ -63,25 +63,18 @@ void DirectorImpl::pause(DatabasePtr database, Done done) {
   sweep_all();
   wait_for(
       [this, database] {
-        bool resumed = database ? !database->paused.load() : !books_.paused();
+        bool resumed = database ? !database->paused.load() : books_.mode() != pool::Mode::kPaused;
         return resumed || no_servers(database);
       },
       [done] { done({}); });
-}
-
-void DirectorImpl::suspend(Done done) {
-  books_.set_mode(pool::Mode::kSuspended);
-  listeners_.pause();
-  sweep_all();
-  done({});
 }
 
 void DirectorImpl::resume(DatabasePtr database) {
   if (database) {
     database->paused = false;
   } else {
+    lift_suspension();
     books_.set_mode(pool::Mode::kRunning);
-    listeners_.resume();
   }
   for (unsigned worker = 0; worker < fleet_.size(); ++worker)
     fleet_.post(worker, SupplyChanged{nullptr});
@@ -153,6 +146,7 @@ void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
     return;
   }
   if (hooks_.stopping) hooks_.stopping();
+  lift_suspension();  // clients could not end what they have begun
   listeners_.close_tcp();
   if (kind == ShutdownKind::kWaitForServers) {
     books_.set_stopping(pool::Stopping::kWaitForServers);
@@ -175,10 +169,18 @@ void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
            });
 }
 
+void DirectorImpl::fail(const std::string& why) {
+  log_.fatal(why);
+  exit_code_ = 1;
+  if (hooks_.stopping) hooks_.stopping();
+  loop_->stop();
+}
+
 // ---- by the clock ----
 
 void DirectorImpl::on_tick(Micros now) {
   check_workers(now);
+  resume_without_console();
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
   sample_stats();

@@ -67,7 +67,11 @@ class Worker final : public session::Hub, private net::Turn {
   void close_clients_of(const std::string& database, session::Reason reason);
   void close_servers_of(const std::string& database, session::Reason reason);
   bool kill_client(uint32_t id);
-  void refuse_waiting();                                       // SHUTDOWN WAIT_FOR_SERVERS
+  void refuse_waiting();  // SHUTDOWN WAIT_FOR_SERVERS
+  // SUSPEND: these are not read any more once they are at rest. Returns how many are not yet; with `close_restless`
+  // (suspend_timeout) it closes those.
+  size_t freeze(session::Frozen who, bool close_restless);
+  void thaw();                                                 // RESUME after SUSPEND
   size_t obsolete_servers(const std::string& database) const;  // empty: of all
   size_t console_clients() const;
 
@@ -105,6 +109,8 @@ class Worker final : public session::Hub, private net::Turn {
   void check_idle_clients(session::LocalPool& pool, Micros now);
   void keep_minimum(session::LocalPool& pool);
   bool evict_here(pool::SharedPool& wanted, pool::Limit limit);
+
+  void close_unfit_for_suspend();  // worker_suspend.cpp
 
   // cancel requests (worker_cancel.cpp)
   session::Client* find_by_key(uint32_t pid, ByteView secret);

@@ -57,6 +57,7 @@ void Worker::sweep() {
 
 void Worker::look_after(LocalPool& pool, Micros now) {
   session::bury_overdue(*this, pool);
+  if (frozen == session::Frozen::kAll) return;  // SUSPEND: time stands still for who cannot speak
   pool.age_idle(now);
   bool paused = this->paused(pool);
   pool::Unfit why{};
@@ -141,6 +142,7 @@ void Worker::keep_minimum(LocalPool& pool) {
   pool::SharedPool& shared = pool.shared();
   int minimum = shared.minimum.load(std::memory_order_relaxed);
   if (minimum <= 0 || shared.id % shared.workers != worker || paused(pool)) return;
+  if (frozen != session::Frozen::kNobody) return;
   if (shared.servers.used() >= minimum || shared.logins.load() > 0) return;
   auto config = shared.database->config();
   if (!config || (!config->user && shared.database->clients.used() == 0)) return;

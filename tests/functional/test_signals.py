@@ -109,6 +109,80 @@ def test_pause_and_resume_by_signals(start):
     assert conn.results().scalar() == "2"
 
 
+def test_user_signals_say_when_they_do_nothing(start):
+    if not IS_PGWEIR:
+        pytest.skip("pgweir's own texts")
+    pw = start()
+    pw.signal(signal.SIGUSR2)
+    pw.wait_log("got SIGUSR2, but not paused/suspended")
+    conn = pw.connect()
+    assert conn.scalar("SELECT 1") == "1"
+    pw.admin("PAUSE")
+    pw.signal(signal.SIGUSR1)
+    pw.wait_log("got SIGUSR1, but already paused/suspended")
+    pw.signal(signal.SIGTERM)
+    pw.wait_log("got SIGTERM")
+    mark = pw.mark()
+    pw.signal(signal.SIGUSR1)
+    pw.wait_log("got SIGUSR1, ignored while shutting down", mark)
+    pw.signal(signal.SIGUSR2)
+    pw.wait_log("got SIGUSR2, ignored while shutting down", mark)
+    conn.terminate()
+    assert gone(pw) == 0
+
+
+@pytest.mark.parametrize("number, phrase", [(signal.SIGTERM, "client connections dropped, exiting"),
+                                            (signal.SIGINT, "server connections dropped, exiting")])
+def test_shutdown_while_paused(start, number, phrase):
+    """TERM waits for clients, which may leave; INT has no server to wait for, and tells who waits for one."""
+    pw = start()
+    conn = pw.connect()
+    conn.scalar("SELECT 1")
+    pw.admin("PAUSE")
+    conn.send(wire.query("SELECT 2"))
+    pw.wait_pool(cl_waiting=1)
+    pw.signal(number)
+    pw.wait_log("shutting down")
+    if number == signal.SIGTERM:
+        assert conn.silent(0.5) and pw.alive()
+        conn.terminate()
+    else:
+        conn.expect_fatal("server shutting down", "08P01")
+    assert gone(pw) == 0
+    assert pw.logged(phrase)
+
+
+@pytest.mark.parametrize("first, second", [(signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM),
+                                           (signal.SIGTERM, signal.SIGQUIT), (signal.SIGINT, signal.SIGQUIT)])
+def test_second_signal_may_be_another(start, first, second):
+    pw = start()
+    conn = pw.connect()
+    conn.query("BEGIN")
+    pw.signal(first)
+    pw.wait_log("shutting down")
+    pw.signal(second)
+    assert gone(pw, 10) == 0
+    assert pw.logged("fast exit")
+
+
+def test_reload_during_a_shutdown(start):
+    pw = start()
+    conn = pw.connect()
+    conn.query("BEGIN")
+    pw.signal(signal.SIGTERM)
+    pw.wait_log("got SIGTERM")
+    pw.write_config(query_wait_timeout=77)
+    pw.signal(signal.SIGHUP)
+    pw.wait_log("got SIGHUP, re-reading config")
+    console = pw.connect("admin", CONSOLE, unix=True)
+    system.wait_for(lambda: [r["value"] for r in console.query("SHOW CONFIG").dicts() if r["key"] == "query_wait_timeout"]
+                    == ["77"], 10, "the new value")
+    console.terminate()
+    assert conn.query("COMMIT").status == "I"
+    conn.terminate()
+    assert gone(pw) == 0
+
+
 def test_sigpipe_is_ignored(start):
     pw = start()
     pw.signal(signal.SIGPIPE)

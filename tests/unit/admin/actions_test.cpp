@@ -104,6 +104,10 @@ TEST_F(Actions, WhileStopping) {
   EXPECT_EQ("pooler is shutting down", answer("RESUME"));
   EXPECT_EQ("pooler is shutting down", answer("RESUME db"));
   EXPECT_EQ("SHUTDOWN", answer("SHUTDOWN WAIT_FOR_CLIENTS")) << "a later SHUTDOWN replaces the mode";
+  EXPECT_EQ("already suspended/paused", answer("PAUSE"));
+  hub->books.set_mode(pool::Mode::kRunning);
+  for (const char* text : {"PAUSE", "PAUSE db", "SUSPEND"})
+    EXPECT_EQ("pooler is shutting down", answer(text)) << text << ": no RESUME could lift it";
 }
 
 TEST_F(Actions, KillClient) {

@@ -32,7 +32,11 @@ class MockDirector : public workers::Director {
   MOCK_METHOD(void, pause_all, (), (override));
   MOCK_METHOD(void, resume_all, (), (override));
   MOCK_METHOD(void, shutdown, (ShutdownKind kind, const std::string& why), (override));
+  MOCK_METHOD(void, fail, (const std::string& why), (override));
   bool stopping() const override { return stopping_; }
+  pool::Mode mode() const override { return mode_; }
+
+  pool::Mode mode_ = pool::Mode::kRunning;
 
  private:
   std::unique_ptr<net::Loop> loop_;
@@ -117,19 +121,53 @@ TEST_F(SignalsTest, QuitIsImmediate) {
 
 TEST_F(SignalsTest, UserSignalsPauseAndResume) {
   testing::InSequence order;
-  EXPECT_CALL(director_, pause_all);
+  EXPECT_CALL(director_, pause_all).WillOnce([this] { director_.mode_ = pool::Mode::kPaused; });
   EXPECT_CALL(director_, resume_all);
+  deliver(SIGUSR1);
   deliver(SIGUSR1);
   deliver(SIGUSR2);
   EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "got SIGUSR1, pausing all activity"),
+                                     Pair(Level::kLog, "got SIGUSR1, but already paused/suspended"),
                                      Pair(Level::kLog, "got SIGUSR2, continuing from PAUSE")));
 }
 
-TEST_F(SignalsTest, NoResumeWhileShuttingDown) {
+TEST_F(SignalsTest, ResumeEndsASuspensionAndOtherwiseIsOnlyTold) {
+  EXPECT_CALL(director_, resume_all);
+  deliver(SIGUSR2);
+  director_.mode_ = pool::Mode::kSuspended;
+  deliver(SIGUSR1);
+  deliver(SIGUSR2);
+  EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "got SIGUSR2, but not paused/suspended"),
+                                     Pair(Level::kLog, "got SIGUSR1, but already paused/suspended"),
+                                     Pair(Level::kLog, "got SIGUSR2, continuing from SUSPEND")));
+}
+
+TEST_F(SignalsTest, NeitherPauseNorResumeWhileShuttingDown) {
   EXPECT_CALL(director_, shutdown(ShutdownKind::kWaitForServers, _));
   deliver(SIGINT);
   deliver(SIGUSR2);
-  EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "got SIGUSR2, ignored while shutting down")));
+  deliver(SIGUSR1);
+  EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "got SIGUSR2, ignored while shutting down"),
+                                     Pair(Level::kLog, "got SIGUSR1, ignored while shutting down")));
+}
+
+TEST_F(SignalsTest, TermAndIntFailInTheMiddleOfASuspend) {
+  director_.mode_ = pool::Mode::kSuspended;
+  EXPECT_CALL(director_, fail("suspend was in progress, going down immediately")).Times(2);
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kImmediate, "got SIGQUIT, fast exit"));
+  deliver(SIGTERM);
+  deliver(SIGINT);
+  deliver(SIGQUIT);
+  EXPECT_THAT(
+      *records_,
+      ElementsAre(Pair(Level::kLog, "got SIGTERM, shutting down, waiting for all clients disconnect"),
+                  Pair(Level::kLog, "got SIGINT, shutting down, waiting for all servers connections to be released")));
+}
+
+TEST_F(SignalsTest, TermWhilePausedIsAShutdown) {
+  director_.mode_ = pool::Mode::kPaused;
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kWaitForClients, _));
+  deliver(SIGTERM);
 }
 
 TEST_F(SignalsTest, BrokenPipesAreNothing) {
