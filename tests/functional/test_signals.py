@@ -398,7 +398,7 @@ def test_root_reads_its_files_before_it_becomes_somebody_else(start, certs):
     system.write_file(cert, open(certs.server2).read())
     result = pw.reload(check=False, max_client_conn=77)
     assert result.error.sqlstate == "F0000"
-    assert pw.logged('could not read client_tls_key_file "%s": Permission denied' % key)
+    pw.wait_log('could not read client_tls_key_file "%s": Permission denied' % key)
     assert pw.connect(tls=context).sock.getpeercert(True) == old
     assert {r["key"]: r["value"] for r in pw.show("CONFIG")}["max_client_conn"] != "77"
 

@@ -26,6 +26,14 @@ def error(console, sql):
     return got.sqlstate, got.message
 
 
+def wait_buffered(pw, conn, **least):
+    """Until pgweir holds at least that many bytes for this client, in that column of SHOW ACTIVE_SOCKETS."""
+    (column, count), = least.items()
+    port = str(conn.sock.getsockname()[1])
+    system.wait_for(lambda: [r for r in pw.show("ACTIVE_SOCKETS") if r["type"] == "C" and r["port"] == port
+                             and int(r[column]) >= count], 15, "%d bytes in %s" % (count, column))
+
+
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_suspend_and_resume(start, workers):
     pw = start(settings={"workers": workers})
@@ -117,7 +125,7 @@ def test_half_a_header_is_waited_for(start):
     console = pw.console()
     whole = wire.query("SELECT 5")
     conn.send(whole[:3])
-    time.sleep(0.2)
+    wait_buffered(pw, conn, recv_pos=3)
     console.send(wire.query("SUSPEND"))
     assert console.silent(0.3)
     conn.send(whole[3:])
@@ -151,7 +159,6 @@ def test_streams_are_cut_between_messages_and_go_on(start):
         suspend(console, 30)
         console.query("RESUME")
         rounds += 1
-        time.sleep(0.02)
     assert not failures, failures
     assert rounds > 3
     assert not pw.logged("suspend_timeout|closing because: [^c]")
@@ -168,8 +175,11 @@ def test_suspend_timeout_closes_who_cannot_be_flushed(start, pg, db):
     half.send(wire.query("SELECT 1")[:8])
     reader.send(wire.query("SELECT repeat('x', 1000000) FROM generate_series(1, 50)"))  # and does not read
     pw.wait_pool(sv_active=2)
-    time.sleep(0.3)
+    wait_buffered(pw, half, recv_pos=8)
+    wait_buffered(pw, reader, send_avail=1)
     console = pw.console()
+    lists = {r["list"]: r["items"] for r in console.query("SHOW LISTS").dicts()}
+    assert lists["login_clients"] == "1"
     begun = time.monotonic()
     suspend(console)
     assert time.monotonic() - begun > 0.9
@@ -178,7 +188,7 @@ def test_suspend_timeout_closes_who_cannot_be_flushed(start, pg, db):
     console.query("RESUME")
     assert good.scalar("SELECT 1") == "1"
     pw.wait_pool(sv_active=1, cl_waiting=0)
-    assert len(pw.logged(r"C-0x.* closing because: suspend_timeout")) == 3
+    system.wait_for(lambda: len(pw.logged(r"C-0x.* closing because: suspend_timeout")) == 3, 10, "three lines")
     with pytest.raises(Exception):
         while True:
             reader.read(timeout=5)
@@ -204,7 +214,7 @@ def test_without_a_timeout_it_waits_until_resume(start):
     pw = start(settings={"suspend_timeout": 0})
     half = pw.connect()
     half.send(wire.query("SELECT 8")[:8])
-    time.sleep(0.1)
+    wait_buffered(pw, half, recv_pos=8)
     console, other = pw.console(), pw.console()
     console.send(wire.query("SUSPEND"))
     assert console.silent(1.5)
@@ -226,7 +236,7 @@ def test_used_servers_are_closed_and_idle_ones_kept(start, pg, db):
     conns[0].query("BEGIN")
     console = pw.console()
     suspend(console)
-    assert len(pw.logged("closing because: close unsafe fds on suspend")) == 1
+    pw.wait_log("closing because: close unsafe fds on suspend")
     pg.wait_backends(db, 1)
     console.query("RESUME")
     assert conns[0].query("COMMIT").status == "I" and conns[1].scalar("SELECT 1") == "1"
@@ -266,7 +276,7 @@ def test_console_that_leaves_before_the_answer_resumes(start):
     pw = start(settings={"suspend_timeout": 0})
     half = pw.connect()
     half.send(wire.query("SELECT 8")[:8])
-    time.sleep(0.1)
+    wait_buffered(pw, half, recv_pos=8)
     console = pw.console()
     console.send(wire.query("SUSPEND"))
     assert console.silent(0.3)
