@@ -57,12 +57,13 @@ def test_only_the_right_one(start, pg, db):
     pw = start(settings={"default_pool_size": 5})
     conns = [pw.connect() for _ in range(5)]
     for number, conn in enumerate(conns):
-        conn.send(wire.query("SELECT pg_sleep(1.5), %d" % number))
-    system.wait_for(lambda: len([r for r in pg.backends(db) if "pg_sleep" in r["query"]]) == 5, 10, "five queries")
+        conn.send(wire.query("SELECT pg_sleep(60), %d" % number))
+    running = lambda: {r["query"][-1] for r in pg.backends(db) if "pg_sleep" in r["query"] and r["state"] == "active"}
+    system.wait_for(lambda: running() == set("01234"), 30, "five queries")
     cancel(pw, conns[2].key)
-    for number, conn in enumerate(conns):
-        result = conn.results()
-        assert (result.error is not None) == (number == 2)
+    assert conns[2].results().error.sqlstate == "57014"
+    assert running() == set("0134")
+    pg.kill_backends(db)
 
 
 def test_waiting_client_is_cancelled_on_the_spot(start):

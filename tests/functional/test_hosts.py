@@ -98,7 +98,8 @@ def test_round_robin_over_a_list(start):
     with two, three:
         pw = start({"test": "host=127.0.0.2,127.0.0.3 port=%d" % port}, settings={"server_tls_sslmode": "disable"})
         seen = names(pw, 4)
-        assert sorted(seen) == ["three", "three", "two", "two"]
+        assert set(seen) == {"two", "three"}
+        assert abs(two.connections - three.connections) <= 1, "each host gets every second server"
 
 
 def test_a_dead_member_is_skipped(start):
@@ -126,7 +127,7 @@ def test_load_balance_disabled_stays_with_the_first(start):
 
 def test_name_that_does_not_exist(start):
     pw = start({"test": "host=no-such-host.invalid port=5432", "good": {}},
-               settings={"client_login_timeout": 2, "server_login_retry": 1})
+               settings={"client_login_timeout": 2 * SLOW, "server_login_retry": 1})
     conn = pw.raw()
     conn.send(wire.startup({"user": "app", "database": "test"}))
     good = pw.connect(database="good")
