@@ -61,6 +61,10 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
   if (client.query_start == 0) client.query_start = hub_.now();
   Server& server = *client.server;
   if (server.retry) extend_retry(server, piece.rest().substr(0, size), header.type, whole);
+  if (rule.named && server.replies.skipping()) {  // ignored there, so it must take no effect here either
+    drop(client, &server, piece, size);
+    return Scan::kDone;
+  }
   switch (rule.step) {
     case ClientStep::kParse: return on_parse(client, piece, size);
     case ClientStep::kBind: return on_bind(client, piece, size);
@@ -108,6 +112,7 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
     return Scan::kClosed;
   }
   session::Counters& counters = client.local_pool->counters;
+  if (undecided(server, names.name)) return Scan::kHeld;
   ++counters.client_parses;
   if (client.statements.find(names.name)) {
     close_client(hub_, client, Reason::kStatementInUse);
@@ -144,6 +149,14 @@ Relay::Scan Relay::on_unnamed_parse(Client& client, Piece& piece, size_t size, b
   server.replies.expect(Kind::kParse, Action::kForward);
   pass(client, piece, size);
   return Scan::kDone;
+}
+
+// A pipeline may use a name whose Parse or Close an error in an earlier batch is about to swallow: PostgreSQL knows at
+// that moment what the name stands for, we know it when that batch has been answered. Until then the message waits.
+bool Relay::undecided(Server& server, ByteView name) {
+  if (!server.replies.undecided(name)) return false;
+  server.held_for_answers = true;
+  return true;
 }
 
 void Relay::send_parse(Server& server, const track::Statement& statement) {
@@ -209,6 +222,7 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
     pass(client, piece, size);
     return Scan::kDone;
   }
+  if (undecided(server, names.statement)) return Scan::kHeld;
   const track::StatementPtr* statement = client.statements.find(names.statement);
   if (!statement) {
     close_client(hub_, client, Reason::kStatementUnknown);
@@ -246,6 +260,7 @@ Relay::Scan Relay::on_describe(Client& client, Piece& piece, size_t size) {
     pass(client, piece, size);
     return Scan::kDone;
   }
+  if (undecided(server, target.name)) return Scan::kHeld;
   const track::StatementPtr* statement = client.statements.find(target.name);
   if (!statement) {
     close_client(hub_, client, Reason::kStatementUnknown);
@@ -273,6 +288,7 @@ Relay::Scan Relay::on_close(Client& client, Piece& piece, size_t size) {
     pass(client, piece, size);
     return Scan::kDone;
   }
+  if (undecided(server, target.name)) return Scan::kHeld;
   const track::StatementPtr* known = client.statements.find(target.name);
   track::NotePtr note = known ? note_of(*known, target.name, false) : nullptr;
   std::string name(target.name);

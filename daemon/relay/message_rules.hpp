@@ -27,16 +27,17 @@ struct ClientRule {
   ClientStep step = ClientStep::kUnknown;
   track::Kind kind = track::Kind::kQuery;
   bool needs_server = false;  // else dropped while no server is attached: late COPY data after an error
+  bool named = false;         // is about a statement that may have a name
 };
 
 constexpr std::array<ClientRule, 256> make_client_rules() {
   using enum ClientStep;
   std::array<ClientRule, 256> rules{};
   rules['Q'] = {kQuery, track::Kind::kQuery, true};
-  rules['P'] = {kParse, track::Kind::kParse, true};
-  rules['B'] = {kBind, track::Kind::kBind, true};
-  rules['D'] = {kDescribe, track::Kind::kDescribe, true};
-  rules['C'] = {kClose, track::Kind::kClose, true};
+  rules['P'] = {kParse, track::Kind::kParse, true, true};
+  rules['B'] = {kBind, track::Kind::kBind, true, true};
+  rules['D'] = {kDescribe, track::Kind::kDescribe, true, true};
+  rules['C'] = {kClose, track::Kind::kClose, true, true};
   rules['E'] = {kForward, track::Kind::kExecute, true};
   rules['S'] = {kForward, track::Kind::kSync, true};
   rules['F'] = {kForward, track::Kind::kFunctionCall, true};

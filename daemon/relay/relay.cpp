@@ -65,7 +65,7 @@ bool Relay::may_read(Client& client) {
   Server* server = client.server;
   if (!server) return true;
   bool repeating = server->retry && server->retry->phase == session::RetryCopy::Phase::kFailed;
-  return !server->held_until_proven && !repeating && server->stream.unsent() == 0;
+  return !server->held_until_proven && !server->held_for_answers && !repeating && server->stream.unsent() == 0;
 }
 
 void Relay::read_client(Client& client) {
@@ -201,7 +201,9 @@ void Relay::lost(Server& server, const net::IoResult& got) {
   // Its own last words have gone to the client already; then there is nothing to add.
   bool told = !server.last_error.empty();
   hub_.outbox.flush_end(*server.client);
-  close_server(hub_, server, told ? Reason::kServerFatal : Reason::kServerLost, told ? server.last_error : detail);
+  // The number of an error is for the log; the client is told in words.
+  if (!told && !detail.empty()) hub_.log.write(Level::kLog, cat(log_prefix(server), "cannot read: ", detail));
+  close_server(hub_, server, told ? Reason::kServerFatal : Reason::kServerLost, server.last_error);
 }
 
 // ---- pieces ----

@@ -83,6 +83,7 @@ class Relay {
   Scan skipping(session::Client& client, Piece& piece, size_t size, char type);
   void send_parse(session::Server& server, const track::Statement& statement);
   void ensure_statement(session::Server& server, Piece& piece, const track::StatementPtr& statement);
+  bool undecided(session::Server& server, ByteView name);
   void ensure_unnamed(session::Client& client, Piece& piece);
   void evict_statements(session::Server& server);
   void deliver_local(session::Server& server, Piece* run);

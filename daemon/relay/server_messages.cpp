@@ -48,6 +48,10 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
   track::Match match = server.replies.match(header.type, body, track::Swallowed::collect, &swallowed);
   if (match.verdict == track::Match::Verdict::kMismatch) return mismatch(server, header.type);
   hidden = match.verdict == track::Match::Verdict::kHide;
+  if (server.held_for_answers && (header.type == 'Z' || header.type == 'E' || header.type == 'G')) {
+    server.held_for_answers = false;
+    session::resume(hub_, *client);
+  }
   if (header.type == 'E') {
     track::Swallowed::Unnamed lost = swallowed.undo(server.statements, &client->statements);
     if (lost.of_server) server.unnamed = 0;
@@ -81,7 +85,7 @@ Relay::Scan Relay::mismatch(Server& server, char type) {
   hub_.log.write(Level::kError,
                  cat(log_prefix(server), "server sent '", type, "' which nothing it was asked explains (",
                      server.replies.size(), " answers owed): connection closed, not reused"));
-  close_server(hub_, server, Reason::kAnswerMismatch, cat("message '", type, "'"));
+  close_server(hub_, server, Reason::kAnswerMismatch);
   return Scan::kClosed;
 }
 

@@ -127,7 +127,7 @@ void link(Hub& hub, Client& client, Server& server) {
   server.attached_at = now;
   server.served = true;
   server.dirty_session = true;
-  server.held_until_proven = false;
+  server.held_until_proven = server.held_for_answers = false;
   Counters& counters = server.local_pool->counters;
   ++counters.server_assignments;
   if (client.wait_start > 0) {
@@ -306,7 +306,7 @@ void impossible(Hub& hub, Client* client, Server* server, std::string_view what)
   ++hub.tally.impossible;
   std::string prefix = client ? log_prefix(*client) : server ? log_prefix(*server) : std::string();
   hub.log.write(Level::kError, cat(prefix, "impossible state: ", what, ", closing this pair of connections"));
-  if (server) close_server(hub, *server, Reason::kImpossibleState, what);
+  if (server) close_server(hub, *server, Reason::kImpossibleState);
   if (client) close_client(hub, *client, Reason::kImpossibleState);
 }
 

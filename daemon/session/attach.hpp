@@ -38,7 +38,8 @@ void feed(Hub& hub, LocalPool& pool);
 void close_client(Hub& hub, Client& client, Reason reason, std::string_view text = {}, std::string_view sqlstate = {});
 
 // Closes a server: Terminate, then its slot is kept until PostgreSQL has closed its side (so that pg_stat_activity
-// never shows more than the limit). An attached client is told the row's text and closed. `detail` is for the log.
+// never shows more than the limit). An attached client is told the row's text, or `detail` in its place,
+// and closed. The log has both.
 void close_server(Hub& hub, Server& server, Reason reason, std::string_view detail = {});
 
 // The end of the stream has come, or cannot come any more: the slot is given back, the object goes to the graveyard.

@@ -58,6 +58,7 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   char transaction = 'I';            // of its last ReadyForQuery
   bool hidden_set = false;           // the SETs of an attach are in flight: their answers must not fail
   bool held_until_proven = false;    // ... and the client's request waits for them
+  bool held_for_answers = false;     // the client's next message waits until older ones have been answered
   std::vector<std::string> proving;  // settings that are accepted when those SETs are ("name=value")
   std::string set_error;             // what it said to them
   uint64_t batch = 1;                // number of the batch that is open now: grows with every Sync and Query

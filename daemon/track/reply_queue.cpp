@@ -12,12 +12,15 @@ void ReplyQueue::push(Kind kind, Action action, NotePtr note) {
     ring_ = std::move(larger);
     head_ = 0;
   }
-  at(count_) = Entry{kind, action, false, std::move(note)};
+  bool named = note && !note->client_name.empty();
+  if (named) ++named_;
+  at(count_) = Entry{kind, action, named, false, false, std::move(note)};
   ++count_;
 }
 
 ReplyQueue::Entry ReplyQueue::pop() {
   Entry entry = std::move(at(0));
+  if (entry.named) --named_;
   head_ = (head_ + 1) & (ring_.size() - 1);
   --count_;
   return entry;
@@ -116,14 +119,26 @@ void ReplyQueue::skip_until_sync(Visitor dropped, void* context) {
   skipping_ = count_ == 0;
 }
 
+bool ReplyQueue::undecided(ByteView client_name) const {
+  if (named_ == 0) return false;
+  bool named = false;
+  for (size_t index = 0; index < count_; ++index) {
+    const Entry& entry = at(index);
+    if (named && entry.kind == Kind::kSync) return true;
+    named = named || (entry.note && !client_name.empty() && ByteView(entry.note->client_name) == client_name);
+  }
+  return false;
+}
+
 // May `type` come while `head` is owed? *last: it is the last answer of the head.
 bool ReplyQueue::accepts(const Entry& head, char type, bool* last) const {
   *last = false;
   switch (head.kind) {
     case Kind::kQuery:
       *last = type == 'Z';
-      return type == 'Z' || type == 'T' || type == 'D' || type == 'C' || type == 'I' || type == 'E' || type == 'G' ||
-             type == 'H' || type == 'W' || type == 'd' || type == 'c';
+      if (*last) return head.finished;
+      return type == 'T' || type == 'D' || type == 'C' || type == 'I' || type == 'E' || type == 'G' || type == 'H' ||
+             type == 'W' || type == 'd' || type == 'c';
     case Kind::kExecute:
       *last = type == 'C' || type == 'I' || type == 's';
       return *last || type == 'D' || type == 'G' || type == 'H' || type == 'W' || type == 'd' || type == 'c' ||
@@ -133,7 +148,7 @@ bool ReplyQueue::accepts(const Entry& head, char type, bool* last) const {
     case Kind::kClose: *last = type == '3'; break;
     case Kind::kDescribe: *last = type == 'T' || type == 'n'; return *last || type == 't' || type == 'E';
     case Kind::kSync: *last = type == 'Z'; break;
-    case Kind::kFunctionCall: *last = type == 'Z'; return *last || type == 'V' || type == 'E';
+    case Kind::kFunctionCall: *last = type == 'Z'; return *last ? head.finished : type == 'V' || type == 'E';
     case Kind::kCopyDone:
     case Kind::kCopyFail: return false;
   }
@@ -157,6 +172,7 @@ Match ReplyQueue::match(char type, ByteView body, Visitor dropped, void* context
   bool last = false;
   if (!accepts(head, type, &last)) return match;
   head.begun = true;
+  head.finished = type == 'C' || type == 'I' || type == 'E' || type == 'V';
   match.kind = head.kind;
   match.verdict = head.action == Action::kHide ? Match::Verdict::kHide : Match::Verdict::kForward;
   if (type != 'Z') spare_readies_ = 0;  // they would have come before this

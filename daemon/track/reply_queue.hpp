@@ -99,6 +99,8 @@ class ReplyQueue {
   // Nothing is owed, and the server waits for a new request, not for a Sync or the rest of a COPY.
   bool all_answered() const { return count_ == 0 && !open_batch_ && !skipping_ && !copy_in_; }
   bool in_extended_batch() const { return open_batch_ || skipping_; }
+  // An error has ended the batch, and its Sync has not been sent yet: the server ignores what comes before it.
+  bool skipping() const { return skipping_; }
   bool in_copy_in() const { return copy_in_; }
   bool copy_in_extended() const { return copy_in_ && count_ > 0 && at(0).kind == Kind::kExecute; }
   // A Sync reached a COPY IN that then failed: the server ignored it, or answers it with one ReadyForQuery more, as the
@@ -116,6 +118,10 @@ class ReplyQueue {
     }
   }
 
+  // What that name of the client's stands for is not known yet: a Parse or Close of it is unanswered in a batch that is
+  // over, so that an error may still swallow it without ending what comes now.
+  bool undecided(ByteView client_name) const;
+
   void clear(Visitor dropped = nullptr, void* context = nullptr);
 
   // The whole ledger as bytes, for a process that goes on where this one stops (reply_queue_save.cpp), and back. False:
@@ -128,7 +134,9 @@ class ReplyQueue {
   struct Entry {
     Kind kind;
     Action action;
-    bool begun = false;  // has had an answer
+    bool named = false;     // its note had a client's name when it came
+    bool begun = false;     // has had an answer
+    bool finished = false;  // the last one was the end of a command, so that ReadyForQuery may follow
     NotePtr note = nullptr;
   };
   const Entry& at(size_t index) const { return ring_[(head_ + index) & (ring_.size() - 1)]; }
@@ -156,6 +164,7 @@ class ReplyQueue {
   bool copy_end_sent_ = false;  // CopyDone or CopyFail is on its way
   uint32_t copy_syncs_ = 0;     // Syncs that this COPY IN ignores, if it does not fail first
   uint32_t spare_readies_ = 0;  // answers to such Syncs that may still come
+  size_t named_ = 0;            // entries that are `named`
 };
 
 }  // namespace pgweir::track

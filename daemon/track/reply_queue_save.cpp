@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 enum Flag : uint8_t { kOpenBatch = 1, kSkipping = 2, kCopyIn = 4, kCopyEndSent = 8 };
-enum EntryFlag : uint8_t { kBegun = 1, kNoted = 2, kHasStatement = 4, kSent = 8 };
+enum EntryFlag : uint8_t { kBegun = 1, kNoted = 2, kHasStatement = 4, kSent = 8, kFinished = 16 };
 
 void append_text(std::string& out, ByteView text) {
   append_be32(out, static_cast<uint32_t>(text.size()));
@@ -32,6 +32,7 @@ NotePtr read_note(wire::Reader& reader, uint8_t flags, StatementRegistry& regist
 
 void ReplyQueue::save_entry(const Entry& entry, std::string& out) const {
   uint8_t flags = entry.begun ? kBegun : 0;
+  if (entry.finished) flags |= kFinished;
   if (entry.note) {
     flags |= kNoted;
     if (entry.note->sent) flags |= kSent;
@@ -77,6 +78,7 @@ bool ReplyQueue::restore(ByteView saved, StatementRegistry& registry) {
     if (!known || !reader.ok()) break;
     push(static_cast<Kind>(kind), static_cast<Action>(action), std::move(note));
     at(count_ - 1).begun = (entry_flags & kBegun) != 0;
+    at(count_ - 1).finished = (entry_flags & kFinished) != 0;
   }
   if (!known || !reader.at_end()) {
     clear();

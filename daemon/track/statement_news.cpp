@@ -47,8 +47,10 @@ void forget_all(const ReplyQueue& replies, ServerStatements& server, ClientState
 }
 
 void confirm(const Match& match, ServerStatements& server, uint64_t batch) {
-  if (!match.completed || match.kind != Kind::kParse || !match.note || !match.note->statement) return;
+  if (!match.completed || !match.note || !match.note->statement) return;
   const StatementPtr& statement = match.note->statement;
+  if (match.kind == Kind::kClose && match.note->sent) server.closed(*statement);
+  if (match.kind != Kind::kParse) return;
   if (!server.known(*statement)) server.sent(statement, batch);
   server.confirm(*statement);
 }

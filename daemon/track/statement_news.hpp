@@ -42,7 +42,7 @@ bool deallocates_all(ByteView command_complete);
 // as sent in `batch`. `client` as above.
 void forget_all(const ReplyQueue& replies, ServerStatements& server, ClientStatements* client, uint64_t batch);
 
-// The ledger has matched an answer: confirms the Parse that it completes, if it does.
+// The ledger has matched an answer: confirms the Parse, or the Close of an evicted one, that it completes.
 void confirm(const Match& match, ServerStatements& server, uint64_t batch);
 
 }  // namespace pgweir::track

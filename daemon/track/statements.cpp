@@ -1,7 +1,5 @@
 #include "track/statements.hpp"
 
-#include <algorithm>
-
 namespace pgweir::track {
 
 Statement::~Statement() {
@@ -76,8 +74,7 @@ bool ServerStatements::confirmed(const Statement& statement) const {
 bool ServerStatements::in_doubt(const Statement& statement) const {
   if (!state_) return false;
   if (const Item* item = find(statement)) return item->presence != Presence::kConfirmed;
-  const auto& evicted = state_->evicted;
-  return std::find(evicted.begin(), evicted.end(), statement.number()) != evicted.end();
+  return state_->closing.count(statement.number()) > 0;
 }
 
 void ServerStatements::sent(StatementPtr statement, uint64_t batch) {
@@ -116,8 +113,18 @@ void ServerStatements::remove(const Statement& statement) {
   state_->by_number.erase(found);
 }
 
+void ServerStatements::closed(const Statement& statement) {
+  if (!state_) return;
+  auto found = state_->closing.find(statement.number());
+  if (found != state_->closing.end() && --found->second == 0) state_->closing.erase(found);
+}
+
 void ServerStatements::not_closed(StatementPtr statement) {
-  if (find(*statement)) return;  // sent again meanwhile, behind a Close of its own
+  closed(*statement);
+  if (Item* again = find(*statement)) {  // sent again meanwhile, behind a Close of its own
+    again->sent_again = true;            // should that batch fail too, the old one is still there
+    return;
+  }
   sent(statement, 0);
   Item* item = find(*statement);
   item->under_way = 0;
@@ -141,7 +148,7 @@ StatementPtr ServerStatements::evict(size_t most, uint64_t batch) {
     StatementPtr victim = std::move(item->statement);
     state_->by_number.erase(victim->number());
     state_->order.erase(item);
-    state_->evicted[state_->next_evicted++ % state_->evicted.size()] = victim->number();
+    ++state_->closing[victim->number()];
     return victim;
   }
   return nullptr;

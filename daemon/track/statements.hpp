@@ -4,7 +4,6 @@
 // evicted. compat/wire.md section 10.
 #pragma once
 
-#include <array>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -95,6 +94,8 @@ class ServerStatements {
   void confirm(const Statement& statement);
   // Its Parse failed or was swallowed by an error, or it was closed.
   void remove(const Statement& statement);
+  // The Close of an evicted one has been answered.
+  void closed(const Statement& statement);
   // An error has swallowed the Close of an evicted one: it is in doubt.
   void not_closed(StatementPtr statement);
   // A table changed under one of them: each is closed and parsed anew before its next use.
@@ -118,10 +119,8 @@ class ServerStatements {
   struct State {
     Order order;
     std::unordered_map<uint64_t, Order::iterator> by_number;
-    // The last ones evicted: an error may have swallowed their Close. A number that stands here longer than it must
-    // costs one Close.
-    std::array<uint64_t, 16> evicted{};
-    size_t next_evicted = 0;
+    // Evicted ones whose Close has not been answered, each with the number of such Closes: an error may swallow them.
+    std::unordered_map<uint64_t, uint32_t> closing;
   };
   Item* find(const Statement& statement) const;
   std::unique_ptr<State> state_;

@@ -401,3 +401,52 @@ def test_many_clients_many_statements(pw):
     for thread in threads:
         thread.join()
     assert not errors, errors[:3]
+
+
+def test_name_reused_behind_a_batch_that_fails(pw):
+    """Pipelined: the Parse that an error swallows does not make the name used."""
+    conn = pw.connect()
+    conn.send(wire.parse("SELECT 1/0"), wire.bind(), wire.execute(), wire.parse("SELECT 'first'", "s"), wire.sync(),
+              wire.parse("SELECT 'second'", "s"), wire.bind((), "s"), wire.execute(), wire.sync())
+    assert types(conn.read_until("Z")) == "1EZ"
+    got = conn.read_until("Z")
+    assert types(got) == "12DCZ" and got[2].row() == [b"second"]
+
+
+def test_close_that_an_error_swallows(pw):
+    """Pipelined: Close and Parse behind an error do not happen, and the next batch still means the old statement."""
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 'old'")
+    conn.send(wire.parse("SELECT 1/0"), wire.bind(), wire.execute(), wire.close("S", "s"),
+              wire.parse("SELECT 'new'", "s"), wire.sync(), wire.bind((), "s"), wire.execute(), wire.sync())
+    assert types(conn.read_until("Z")) == "1EZ"
+    got = conn.read_until("Z")
+    assert types(got) == "2DCZ" and got[1].row() == [b"old"]
+    assert execute(conn, "s") == [["old"]]
+
+
+def test_close_and_parse_in_flight(pw):
+    """The same without an error: the next batch means the new statement."""
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 'old'")
+    conn.send(wire.close("S", "s"), wire.parse("SELECT 'new'", "s"), wire.sync(), wire.bind((), "s"), wire.execute(),
+              wire.sync(), wire.close("S", "s"), wire.sync(), wire.parse("SELECT 'newest'", "s"), wire.bind((), "s"),
+              wire.execute(), wire.sync())
+    assert types(conn.read_until("Z")) == "31Z"
+    got = conn.read_until("Z")
+    assert types(got) == "2DCZ" and got[1].row() == [b"new"]
+    assert types(conn.read_until("Z")) == "3Z"
+    got = conn.read_until("Z")
+    assert types(got) == "12DCZ" and got[2].row() == [b"newest"]
+
+
+def test_what_comes_behind_an_error_takes_no_effect(pw):
+    """The error has come before the rest of its batch is sent: up to the Sync names mean nothing, known or not."""
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 'old'")
+    conn.send(wire.parse("SELECT 1/0"), wire.bind(), wire.execute(), wire.flush())
+    assert types(conn.read_until("E")) == "1E"
+    conn.send(wire.parse("SELECT 'new'", "s"), wire.bind((), "unknown"), wire.describe("S", "unknown"),
+              wire.parse("SELECT 'unnamed'"), wire.close("S", "s"), wire.sync())
+    assert types(conn.read_until("Z")) == "Z"
+    assert execute(conn, "s") == [["old"]]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import postgres, system, wire
-from harness.fakeserver import FakeServer
+from harness.fakeserver import FakeServer, data_row, row_description
 from harness.pgweir import CONSOLE, SLOW
 
 PASSWORDS = postgres.PASSWORDS
@@ -517,3 +517,33 @@ def test_big_message_in_slices(start):
         conn = pw.connect()
         assert conn.query("SELECT 'go'").scalar() == "z" * 3000000
         assert conn.query("SELECT 1").rows == [["1"]]
+
+
+# Servers that misbehave after their login: the client is told in words, and what the details are stands in the log.
+
+
+@pytest.mark.parametrize("what, told", [("reset", "server conn crashed?"), ("no command", "server answered out of order"),
+                                        ("open result", "server answered out of order")])
+def test_server_that_breaks_off(start, what, told):
+    def reply(session, sql):
+        if sql != "SELECT 'break'":
+            return False
+        if what == "reset":
+            session.abort()
+        elif what == "no command":  # ReadyForQuery is no answer to a query
+            session.ready()
+        else:  # nor the end of a result
+            session.send(row_description(["a"]) + data_row(["1"]) + wire.message("Z", b"I"))
+        return True
+
+    def script(session):
+        if session.login():
+            session.serve(reply)
+
+    with FakeServer(script) as fake:
+        pw = start({"test": fake.entry}, settings={"server_tls_sslmode": "disable"})
+        conn = pw.connect()
+        assert conn.scalar("SELECT 1") == "1"
+        conn.send(wire.query("SELECT 'break'"))
+        conn.expect_fatal(told, "08P01")
+        assert pw.connect().scalar("SELECT 1") == "1"

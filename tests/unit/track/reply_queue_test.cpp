@@ -435,6 +435,51 @@ TEST_F(Ledger, ReadyForQueryMustHaveOneKnownStatus) {
   EXPECT_EQ(queue.match('Z', ByteView("II")).verdict, Verdict::kMismatch);
 }
 
+// A ReadyForQuery that comes too early would hand the server to somebody else, and the rest of the answer with it.
+TEST_F(Ledger, ReadyForQueryMustFollowTheEndOfACommand) {
+  send("Q");
+  refuses('Z');
+  says("TD");
+  refuses('Z');
+  says("CTDD");
+  says("T");
+  refuses('Z');
+  says("CZ");
+  send("F");
+  refuses('Z');
+  says("VZ");
+  send("Q");
+  says("EZ");
+  send("Q");
+  says("IZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, ANameIsUndecidedWhileAnErrorOfAnOlderBatchMaySwallowIt) {
+  auto named = [&](const char* name) {
+    auto note = std::make_unique<StatementNote>();
+    note->client_name = name;
+    return note;
+  };
+  queue.expect(Kind::kParse, Action::kForward, named("s"));
+  EXPECT_FALSE(queue.undecided("s"));  // in its own batch it shares the fate of what follows
+  send("S");
+  EXPECT_TRUE(queue.undecided("s"));
+  EXPECT_FALSE(queue.undecided("t"));
+  EXPECT_FALSE(queue.undecided(""));
+  send("BES");
+  EXPECT_TRUE(queue.undecided("s"));
+  says("1");
+  EXPECT_FALSE(queue.undecided("s"));
+  says("Z2CZ");
+  send("P");
+  queue.expect(Kind::kClose, Action::kForward, named("s"));
+  send("S");
+  EXPECT_TRUE(queue.undecided("s"));
+  says("E");
+  EXPECT_FALSE(queue.undecided("s"));
+}
+
 TEST_F(Ledger, NotificationsAreNeverHidden) {
   send("Q", Action::kHide);
   EXPECT_EQ(queue.match('A', {}).verdict, Verdict::kForward);
@@ -471,6 +516,7 @@ TEST_F(Ledger, ClearForgetsEverything) {
 
 TEST_F(Ledger, TheStatusOfReadyForQueryIsReported) {
   send("Q");
+  says("C");
   EXPECT_EQ(queue.match('Z', ByteView("T")).status, 'T');
 }
 

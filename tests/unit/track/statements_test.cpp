@@ -191,6 +191,33 @@ TEST_F(OnServer, DoubtfulOnesCanBeEvicted) {
   EXPECT_FALSE(server.use(*one, 3));
 }
 
+// A deep pipeline over a small server evicts more than any fixed memory of it would hold.
+TEST_F(OnServer, AnEvictedOneIsInDoubtUntilItsCloseIsAnswered) {
+  std::vector<StatementPtr> all;
+  for (int number = 0; number < 100; ++number) {
+    all.push_back(prepared(number, 1));
+    EXPECT_EQ(server.evict(0, 2), all.back());
+  }
+  for (const StatementPtr& one : all)
+    EXPECT_TRUE(server.in_doubt(*one));
+  server.closed(*all[0]);
+  EXPECT_FALSE(server.in_doubt(*all[0]));
+  server.not_closed(all[1]);
+  EXPECT_TRUE(server.in_doubt(*all[1]));
+  EXPECT_EQ(server.evict(0, 2), all[1]);
+  server.closed(*all[1]);
+  EXPECT_FALSE(server.in_doubt(*all[1]));
+}
+
+TEST_F(OnServer, TwoErrorsInARowSwallowEveryCloseOfIt) {
+  StatementPtr one = prepared(1, 1);
+  EXPECT_EQ(server.evict(0, 2), one);  // its Close goes with batch 2
+  server.sent(one, 3);                 // behind another Close, in batch 3
+  server.not_closed(one);              // batch 2 fails
+  server.remove(*one);                 // and so does batch 3
+  EXPECT_TRUE(server.in_doubt(*one));
+}
+
 TEST_F(OnServer, ClearForgets) {
   StatementPtr one = prepared(1, 1);
   server.clear();
@@ -256,6 +283,7 @@ class PipelineModel {
     if (message.fails) return fail();
     uint64_t number = message.statement->number();
     if (message.type == 'C' || message.type == 'c') there_.erase(number);
+    if (message.type == 'c') server_.closed(*message.statement);
     if (message.type == 'P') {
       EXPECT_TRUE(there_.insert(number).second) << "already exists";
       if (!server_.known(*message.statement)) server_.sent(message.statement, batch_);
@@ -291,7 +319,7 @@ class PipelineModel {
 };
 
 TEST(ServerStatementsModel, PipelinesWithErrorsAndEvictions) {
-  for (unsigned seed = 1; seed <= 300 && !::testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= 600 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
     PipelineModel(seed).run(400);
   }
