@@ -221,7 +221,8 @@ def fuzz(_):
 def chaos(_):
     build("debug")
     env = {"PGWEIR_BIN": os.environ.get("PGWEIR_BIN") or os.path.join(ROOT, "build/debug/bin/pgweir")}
-    return pytest("tests/chaos", "chaos", env, timeout=1200)
+    seconds = int(os.environ.get("PGWEIR_CHAOS_SECONDS", "8"))  # of each case; more is the long run
+    return pytest("tests/chaos", "chaos", env, ["--timeout", str(seconds * 1.2 + 300)], timeout=1200 + 12 * seconds)
 
 
 def bench(_):
