@@ -2,6 +2,7 @@
 // 9, 10.
 #include "base/text.hpp"
 #include "relay/relay.hpp"
+#include "track/deallocate.hpp"
 #include "track/rewrite.hpp"
 #include "wire/builder.hpp"
 
@@ -18,6 +19,9 @@ namespace {
 
 constexpr size_t kMostGathered = 64 * 1024;     // smaller messages are whole before a server is taken for them
 constexpr size_t kMostRemembered = 256 * 1024;  // of an unnamed statement
+constexpr size_t kMostDeallocate = 1024;        // longer queries are not looked at
+constexpr std::string_view kDeallocateStandIn = "DEALLOCATE \"PGWEIR_GONE\"";
+static_assert(kDeallocateStandIn.substr(12, 11) == track::Statement::kStandIn);
 
 constexpr ByteView kParseComplete("1\0\0\0\4", 5);
 constexpr ByteView kCloseComplete("3\0\0\0\4", 5);
@@ -32,6 +36,19 @@ track::NotePtr note_of(track::StatementPtr statement, ByteView client_name, bool
 
 bool maps_statements(const Client& client) {
   return client.local_pool->rules().max_prepared_statements > 0;
+}
+
+track::NotePtr doomed(track::Doom doom, ByteView client_name) {
+  track::NotePtr note = note_of(nullptr, client_name, true);
+  note->doom = doom;
+  return note;
+}
+
+// DEALLOCATE of a name that is this client's, and no other statement? `sql` without its NUL.
+std::optional<std::string> deallocates(const Client& client, ByteView sql) {
+  if (client.statements.size() == 0 || sql.size() > kMostDeallocate || !maps_statements(client)) return std::nullopt;
+  std::optional<std::string> name = track::deallocated_name(sql);
+  return name && client.statements.find(*name) ? name : std::nullopt;
 }
 
 }  // namespace
@@ -60,7 +77,7 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
   }
   if (client.query_start == 0) client.query_start = hub_.now();
   Server& server = *client.server;
-  if (server.retry) extend_retry(server, piece.rest().substr(0, size), header.type, whole);
+  if (maps_statements(client)) keep_for_retry(client, piece.rest().substr(0, size), header.type, whole);
   if (rule.named && server.replies.skipping()) {  // ignored there, so it must take no effect here either
     drop(client, &server, piece, size);
     return Scan::kDone;
@@ -70,20 +87,71 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
     case ClientStep::kBind: return on_bind(client, piece, size);
     case ClientStep::kDescribe: return on_describe(client, piece, size);
     case ClientStep::kClose: return on_close(client, piece, size);
-    case ClientStep::kQuery:
-      if (hub_.snapshot->global.disable_pqexec) {
-        close_client(hub_, client, Reason::kPqexecDisallowed);
-        return Scan::kClosed;
-      }
-      client.unnamed = server.unnamed = 0;
-      ++server.batch;
-      break;
+    case ClientStep::kExecute: return on_execute(client, piece, size, whole);
+    case ClientStep::kQuery: return on_query(client, piece, size, whole);
     case ClientStep::kForward:
       if (rule.kind == Kind::kSync) ++server.batch;
       break;
     default: break;
   }
   if (rule.step != ClientStep::kPlain) server.replies.expect(rule.kind, Action::kForward);
+  pass(client, piece, size);
+  return Scan::kDone;
+}
+
+Relay::Scan Relay::on_query(Client& client, Piece& piece, size_t size, bool whole) {
+  if (hub_.snapshot->global.disable_pqexec) {
+    close_client(hub_, client, Reason::kPqexecDisallowed);
+    return Scan::kClosed;
+  }
+  Server& server = *client.server;
+  if (!whole && size <= kMostDeallocate && client.statements.size() > 0) return Scan::kHeld;
+  std::optional<std::string> name;
+  if (whole && size > wire::kHeaderSize) {
+    name = deallocates(client, piece.rest().substr(wire::kHeaderSize, size - wire::kHeaderSize - 1));
+  }
+  track::NotePtr note;
+  if (name) {
+    drop(client, &server, piece, size);
+    bool alone = !server.replies.in_extended_batch();
+    send_stand_in(server);
+    std::string message;
+    if (alone) {  // if that went wrong, this query would be ignored until a Sync that its client does not owe
+      wire::append_empty(message, 'S');
+      server.replies.expect(Kind::kSync, Action::kHide);
+    }
+    wire::append_query(message, kDeallocateStandIn);
+    hub_.outbox.add_copy(server, message);
+    note = note_of(*client.statements.find(*name), *name, false);
+  } else {
+    pass(client, piece, size);
+  }
+  ++server.batch;
+  if (server.replies.expect(Kind::kQuery, Action::kForward, std::move(note)) != Expected::kOwed) return Scan::kDone;
+  client.unnamed = server.unnamed = 0;
+  if (name) client.statements.remove(*name);
+  return Scan::kDone;
+}
+
+// Of a portal that deallocates one of the client's names: the server gets one to deallocate instead.
+Relay::Scan Relay::on_execute(Client& client, Piece& piece, size_t size, bool whole) {
+  Server& server = *client.server;
+  track::NotePtr note;
+  if (client.extras && client.extras->deallocation_bound && maps_statements(client)) {
+    if (!whole && size <= kMostGathered) return Scan::kHeld;
+    const std::string& portal = client.extras->deallocating_portal;
+    ByteView body = piece.rest().substr(0, size).substr(wire::kHeaderSize);
+    bool it = body.size() > portal.size() && body.substr(0, portal.size()) == portal && body[portal.size()] == '\0';
+    const track::StatementPtr* known = it ? client.statements.find(client.extras->deallocates) : nullptr;
+    if (known) {
+      send_run(server, piece);
+      send_stand_in(server);
+      note = note_of(*known, client.extras->deallocates, false);
+    }
+  }
+  bool deallocation = note != nullptr;
+  Expected expected = server.replies.expect(Kind::kExecute, Action::kForward, std::move(note));
+  if (deallocation && expected == Expected::kOwed) client.statements.remove(client.extras->deallocates);
   pass(client, piece, size);
   return Scan::kDone;
 }
@@ -114,10 +182,7 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   session::Counters& counters = client.local_pool->counters;
   if (undecided(server, names.name)) return Scan::kHeld;
   ++counters.client_parses;
-  if (client.statements.find(names.name)) {
-    close_client(hub_, client, Reason::kStatementInUse);
-    return Scan::kClosed;
-  }
+  if (client.statements.find(names.name)) return on_taken_name(client, piece, size, names);
   track::StatementPtr statement = hub_.statements.find_or_make(names.rest);
   std::string name(names.name);
   drop(client, &server, piece, size);
@@ -126,6 +191,7 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   if (present) {
     expected = server.replies.expect(Kind::kParse, Action::kLocal, note_of(statement, name, false));
   } else {
+    if (server.retry) server.retry->phase = session::RetryCopy::Phase::kOff;  // it answers first
     send_parse(server, *statement);
     expected = server.replies.expect(Kind::kParse, Action::kForward, note_of(statement, name, true));
     if (expected == Expected::kOwed) server.statements.sent(statement, server.batch);
@@ -136,18 +202,45 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   return Scan::kDone;
 }
 
+// The server refuses it (42P05), unless it finds another fault first.
+Relay::Scan Relay::on_taken_name(Client& client, Piece& piece, size_t size, const track::ParseNames& names) {
+  Server& server = *client.server;
+  std::string message;
+  wire::append_parse(message, track::Statement::kStandIn, names.rest);
+  track::NotePtr note = doomed(track::Doom::kInUse, names.name);
+  drop(client, &server, piece, size);
+  send_stand_in(server);
+  hub_.outbox.add_copy(server, message);
+  server.replies.expect(Kind::kParse, Action::kForward, std::move(note));
+  return Scan::kDone;
+}
+
 // An unnamed statement goes to the server as it is, and is remembered: its Bind may come in a later transaction, on
 // another server.
 Relay::Scan Relay::on_unnamed_parse(Client& client, Piece& piece, size_t size, bool whole) {
+  if (!whole && size <= kMostRemembered) return Scan::kHeld;
   Server& server = *client.server;
-  session::ClientExtras& extras = client.more();
-  extras.unnamed_query.clear();
-  if (whole && size <= kMostRemembered) {
-    extras.unnamed_query.assign(piece.rest().substr(wire::kHeaderSize + 1, size - wire::kHeaderSize - 1));
+  ByteView rest = piece.rest().substr(0, size).substr(wire::kHeaderSize + 1);
+  ByteView sql = rest.substr(0, rest.find('\0'));
+  std::optional<std::string> name = whole ? deallocates(client, sql) : std::nullopt;
+  std::string rewritten;
+  if (name) rewritten.append(kDeallocateStandIn).append(rest.substr(sql.size()));
+  if (server.replies.expect(Kind::kParse, Action::kForward) == Expected::kOwed) {
+    session::ClientExtras& extras = client.more();
+    extras.unnamed_query.clear();
+    if (size <= kMostRemembered) extras.unnamed_query.assign(name ? ByteView(rewritten) : rest);
+    extras.deallocates = name.value_or(std::string());
+    extras.deallocation_bound = false;
+    client.unnamed = server.unnamed = ++hub_.next_unnamed << 8 | hub_.worker;
   }
-  client.unnamed = server.unnamed = ++hub_.next_unnamed << 8 | hub_.worker;
-  server.replies.expect(Kind::kParse, Action::kForward);
-  pass(client, piece, size);
+  if (!name) {
+    pass(client, piece, size);
+    return Scan::kDone;
+  }
+  drop(client, &server, piece, size);
+  std::string message;
+  wire::append_parse(message, {}, rewritten);
+  hub_.outbox.add_copy(server, message);
   return Scan::kDone;
 }
 
@@ -170,26 +263,43 @@ void Relay::send_parse(Server& server, const track::Statement& statement) {
   ++server.local_pool->counters.server_parses;
 }
 
-// The server must have `statement` before what stands at piece.at: if it has not, a hidden Parse goes first.
-void Relay::ensure_statement(Server& server, Piece& piece, const track::StatementPtr& statement) {
-  if (server.statements.use(*statement, server.batch)) return;
+// The server must have `statement` before what stands at piece.at: if it has not, a hidden Parse goes first. False: it
+// has not, and must not get it, for its result type may not be what the client was told.
+bool Relay::ensure_statement(Server& server, Piece& piece, const track::StatementPtr& statement) {
+  if (server.statements.use(*statement, server.batch)) return true;
+  if (statement->retired()) return false;
   send_run(server, piece);
   send_parse(server, *statement);
   Expected expected = server.replies.expect(Kind::kParse, Action::kHide, note_of(statement, {}, true));
   if (expected == Expected::kOwed) server.statements.sent(statement, server.batch);
   evict_statements(server);
+  return true;
 }
 
+// The same for the client's unnamed statement. If it has none, or one too large to be remembered, then the server must
+// not answer with another client's.
 void Relay::ensure_unnamed(Client& client, Piece& piece) {
   Server& server = *client.server;
-  if (client.unnamed == 0 || server.unnamed == client.unnamed || !client.extras) return;
-  if (client.extras->unnamed_query.empty()) return;
+  if (client.local_pool->rules().mode == settings::PoolMode::kSession) return;
+  if (client.unnamed != 0 && server.unnamed == client.unnamed) return;
+  bool remembered = client.unnamed != 0 && client.extras && !client.extras->unnamed_query.empty();
   send_run(server, piece);
   std::string message;
-  wire::append_parse(message, {}, client.extras->unnamed_query);
+  remembered ? wire::append_parse(message, {}, client.extras->unnamed_query)
+             : wire::append_close_statement(message, {});
   hub_.outbox.add_copy(server, message);
-  server.replies.expect(Kind::kParse, Action::kHide);
-  server.unnamed = client.unnamed;
+  Expected expected = server.replies.expect(remembered ? Kind::kParse : Kind::kClose, Action::kHide);
+  if (expected == Expected::kOwed) server.unnamed = remembered ? client.unnamed : 0;
+}
+
+// From here on the server has a statement of that name, whatever it had before.
+void Relay::send_stand_in(Server& server) {
+  std::string message;
+  wire::append_close_statement(message, track::Statement::kStandIn);
+  wire::append_parse(message, track::Statement::kStandIn, ByteView("\0\0\0", 3));
+  hub_.outbox.add_copy(server, message);
+  server.replies.expect(Kind::kClose, Action::kHide);
+  server.replies.expect(Kind::kParse, Action::kHide, doomed(track::Doom::kNone, {}));
 }
 
 // Over max_prepared_statements the least recently used one goes, never one that the open batch refers to.
@@ -216,6 +326,15 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
     close_client(hub_, client, Reason::kClientBrokenBind);
     return Scan::kClosed;
   }
+  if (client.extras && !client.extras->deallocates.empty()) {
+    session::ClientExtras& extras = *client.extras;
+    if (names.statement.empty()) {
+      extras.deallocating_portal = names.portal;
+      extras.deallocation_bound = true;
+    } else if (extras.deallocating_portal == names.portal) {
+      extras.deallocation_bound = false;
+    }
+  }
   if (names.statement.empty() || !maps_statements(client)) {
     if (names.statement.empty()) ensure_unnamed(client, piece);
     server.replies.expect(Kind::kBind, Action::kForward);
@@ -223,25 +342,35 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
     return Scan::kDone;
   }
   if (undecided(server, names.statement)) return Scan::kHeld;
-  const track::StatementPtr* statement = client.statements.find(names.statement);
-  if (!statement) {
-    close_client(hub_, client, Reason::kStatementUnknown);
-    return Scan::kClosed;
+  track::StatementPtr statement;
+  if (const track::StatementPtr* known = client.statements.find(names.statement)) statement = *known;
+  if (statement && statement->retired()) {
+    bool wait = false;
+    if (learns_columns(piece, size, names.portal, &wait)) statement = renew(client, names.statement, *statement);
+    if (wait) return Scan::kHeld;
   }
   ++client.local_pool->counters.binds;
-  bool opens = server.replies.empty() && server.transaction == 'I';
-  ensure_statement(server, piece, *statement);
+  if (statement && ensure_statement(server, piece, statement)) {
+    server.replies.expect(Kind::kBind, Action::kForward, nullptr, statement->number());
+    send_bind(client, piece, size, names, statement->name());
+    return Scan::kDone;
+  }
+  track::Doom doom = statement ? track::Doom::kOutdated : track::Doom::kUnknown;
+  server.replies.expect(Kind::kBind, Action::kForward, doomed(doom, names.statement));
+  send_bind(client, piece, size, names, track::Statement::kNowhere);
+  return Scan::kDone;
+}
+
+// The Bind at piece.at, with another name for its statement.
+void Relay::send_bind(Client& client, Piece& piece, size_t size, const track::BindNames& names,
+                      std::string_view statement) {
+  Server& server = *client.server;
   send_run(server, piece);
-  ByteView head = hub_.outbox.scribble(track::bind_head(names, size - wire::kHeaderSize, (*statement)->name()));
-  hub_.outbox.add(server, head);
-  server.replies.expect(Kind::kBind, Action::kForward);
+  hub_.outbox.add_copy(server, track::bind_head(names, size - wire::kHeaderSize, statement));
   size_t replaced = wire::kHeaderSize + names.end;
-  if (opens)
-    remember_for_retry(server, head, piece.rest().substr(0, size).substr(replaced), size - replaced, *statement);
   piece.at += replaced;
   piece.run = piece.at;
   pass(client, piece, size - replaced);
-  return Scan::kDone;
 }
 
 Relay::Scan Relay::on_describe(Client& client, Piece& piece, size_t size) {
@@ -261,15 +390,19 @@ Relay::Scan Relay::on_describe(Client& client, Piece& piece, size_t size) {
     return Scan::kDone;
   }
   if (undecided(server, target.name)) return Scan::kHeld;
-  const track::StatementPtr* statement = client.statements.find(target.name);
-  if (!statement) {
-    close_client(hub_, client, Reason::kStatementUnknown);
-    return Scan::kClosed;
-  }
-  ensure_statement(server, piece, *statement);
+  std::string name(target.name);
+  track::StatementPtr statement;
+  if (const track::StatementPtr* known = client.statements.find(name)) statement = *known;
+  if (statement && statement->retired()) statement = renew(client, name, *statement);
   drop(client, &server, piece, size);
-  hub_.outbox.add_copy(server, track::describe_statement((*statement)->name()));
-  server.replies.expect(Kind::kDescribe, Action::kForward);
+  if (!statement) {
+    hub_.outbox.add_copy(server, track::describe_statement(track::Statement::kNowhere));
+    server.replies.expect(Kind::kDescribe, Action::kForward, doomed(track::Doom::kUnknown, name));
+    return Scan::kDone;
+  }
+  ensure_statement(server, piece, statement);
+  hub_.outbox.add_copy(server, track::describe_statement(statement->name()));
+  server.replies.expect(Kind::kDescribe, Action::kForward, nullptr, statement->number());
   return Scan::kDone;
 }
 

@@ -20,6 +20,7 @@ enum class ClientStep : uint8_t {
   kBind,
   kDescribe,
   kClose,
+  kExecute,
   kTerminate,
 };
 
@@ -38,7 +39,7 @@ constexpr std::array<ClientRule, 256> make_client_rules() {
   rules['B'] = {kBind, track::Kind::kBind, true, true};
   rules['D'] = {kDescribe, track::Kind::kDescribe, true, true};
   rules['C'] = {kClose, track::Kind::kClose, true, true};
-  rules['E'] = {kForward, track::Kind::kExecute, true};
+  rules['E'] = {kExecute, track::Kind::kExecute, true};
   rules['S'] = {kForward, track::Kind::kSync, true};
   rules['F'] = {kForward, track::Kind::kFunctionCall, true};
   rules['H'] = {kPlain, track::Kind::kSync, false};

@@ -12,6 +12,7 @@ using session::Client;
 using session::End;
 using session::Outbox;
 using session::Reason;
+using session::RetryCopy;
 using session::Server;
 
 namespace {
@@ -118,7 +119,11 @@ Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
     Scan scan = client.skip_until_sync ? skipping(client, piece, header.length + size_t{1}, header.type)
                                        : on_client_message(client, piece, header, rule);
     if (scan == Scan::kDone) continue;
-    if (scan == Scan::kHeld && client.server) send_run(*client.server, piece);
+    if (scan == Scan::kHeld && client.server) {
+      send_run(*client.server, piece);
+      RetryCopy* copy = client.server->retry.get();
+      if (copy && copy->alive()) copy->phase = RetryCopy::Phase::kOff;  // the message will be seen once more
+    }
     return scan == Scan::kHeld ? hold(client, piece.rest()) : scan;
   }
   if (client.server) send_run(*client.server, piece);

@@ -7,6 +7,7 @@
 #include "relay/message_rules.hpp"
 #include "session/attach.hpp"
 #include "session/hub.hpp"
+#include "track/rewrite.hpp"
 #include "wire/error_fields.hpp"
 #include "wire/framing.hpp"
 
@@ -75,16 +76,22 @@ class Relay {
 
   // client_messages.cpp: what each message of a client means
   Scan on_client_message(session::Client& client, Piece& piece, const wire::Header& header, const ClientRule& rule);
+  Scan on_query(session::Client& client, Piece& piece, size_t size, bool whole);
+  Scan on_execute(session::Client& client, Piece& piece, size_t size, bool whole);
   Scan on_parse(session::Client& client, Piece& piece, size_t size);
+  Scan on_taken_name(session::Client& client, Piece& piece, size_t size, const track::ParseNames& names);
   Scan on_unnamed_parse(session::Client& client, Piece& piece, size_t size, bool whole);
   Scan on_bind(session::Client& client, Piece& piece, size_t size);
   Scan on_describe(session::Client& client, Piece& piece, size_t size);
   Scan on_close(session::Client& client, Piece& piece, size_t size);
   Scan skipping(session::Client& client, Piece& piece, size_t size, char type);
+  void send_bind(session::Client& client, Piece& piece, size_t size, const track::BindNames& names,
+                 std::string_view statement);
   void send_parse(session::Server& server, const track::Statement& statement);
-  void ensure_statement(session::Server& server, Piece& piece, const track::StatementPtr& statement);
+  bool ensure_statement(session::Server& server, Piece& piece, const track::StatementPtr& statement);
   bool undecided(session::Server& server, ByteView name);
   void ensure_unnamed(session::Client& client, Piece& piece);
+  void send_stand_in(session::Server& server);
   void evict_statements(session::Server& server);
   void deliver_local(session::Server& server, Piece* run);
 
@@ -98,16 +105,21 @@ class Relay {
   Scan on_hidden_ready(session::Server& server);
   Scan mismatch(session::Server& server, char type);
   bool last_words(session::Server& server, ByteView body);
-  bool on_error(session::Server& server, ByteView body, const track::Match& match, bool hidden);
+  bool on_error(session::Server& server, Piece& piece, ByteView body, const track::Match& match,
+                const track::StatementNote* cause);
   bool on_parameter(session::Server& server, ByteView body, bool hidden);
   void on_command(session::Server& server, ByteView body);
 
   // heal.cpp: "cached plan must not change result type"
-  void remember_for_retry(session::Server& server, ByteView head, ByteView rest, size_t rest_size,
-                          const track::StatementPtr& statement);
-  void extend_retry(session::Server& server, ByteView message, char type, bool whole);
+  void keep_for_retry(session::Client& client, ByteView message, char type, bool whole);
+  static bool keep(session::RetryCopy& copy, ByteView message, char type);
+  bool learns_columns(const Piece& piece, size_t size, ByteView portal, bool* wait) const;
+  track::StatementPtr renew(session::Client& client, ByteView name, const track::Statement& outdated);
+  bool note_answer(session::Server& server, Piece& piece, char type, size_t size, bool forwarded);
   bool heals(session::Server& server, const wire::ErrorFields& fields, const track::Match& match);
+  void give_held_back(session::Server& server, Piece& piece);
   void retry_now(session::Server& server);
+  void send_again(session::Server& server, ByteView message, char type, const track::Statement& statement);
 
   session::Hub& hub_;
   ClientEvents client_events_;

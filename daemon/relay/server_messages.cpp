@@ -17,6 +17,38 @@ using track::Kind;
 
 namespace {
 
+struct DoomRow {
+  ByteView expected;  // what the server says, naming a statement that the client does not know
+  ByteView sqlstate;
+  ByteView file;
+  ByteView routine;
+};
+
+// Indexed by Doom. What the client hears is what PostgreSQL says in that case; drivers look at the routine, too.
+constexpr DoomRow kDooms[] = {
+    {},
+    {"26000", "26000", "prepare.c", "FetchPreparedStatement"},
+    {"42P05", "42P05", "prepare.c", "StorePreparedStatement"},
+    {"26000", "0A000", "plancache.c", "RevalidateCachedQuery"},
+};
+
+// The ErrorResponse in place of the server's own, which said `sqlstate`. Empty: that one is for the client.
+std::string doom_text(const track::StatementNote& note, ByteView sqlstate) {
+  const DoomRow& row = kDooms[static_cast<size_t>(note.doom)];
+  std::string out;
+  if (row.expected.empty() || row.expected != sqlstate) return out;
+  std::string text = "cached plan must not change result type";
+  if (note.doom != track::Doom::kOutdated) {
+    bool taken = note.doom == track::Doom::kInUse;
+    text = cat("prepared statement \"", note.client_name, "\" ", taken ? "already exists" : "does not exist");
+  }
+  wire::MessageBuilder message(out, 'E');
+  message.u8('S').cstring("ERROR").u8('V').cstring("ERROR").u8('C').cstring(row.sqlstate).u8('M').cstring(text);
+  message.u8('F').cstring(row.file).u8('R').cstring(row.routine).u8(0);
+  message.finish();
+  return out;
+}
+
 bool is_tag(ByteView body, ByteView tag) {
   return body.size() == tag.size() + 1 && body.substr(0, tag.size()) == tag;
 }
@@ -52,11 +84,12 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     server.held_for_answers = false;
     session::resume(hub_, *client);
   }
+  if (server.retry && !match.async && note_answer(server, piece, header.type, size, !hidden)) return Scan::kDone;
   if (header.type == 'E') {
     track::Swallowed::Unnamed lost = swallowed.undo(server.statements, &client->statements);
     if (lost.of_server) server.unnamed = 0;
     if (lost.of_client) client->unnamed = 0;
-    hidden = on_error(server, whole ? body : ByteView(), match, hidden);
+    hidden = on_error(server, piece, whole ? body : ByteView(), match, swallowed.cause());
   }
   if (header.type == 'S') hidden = on_parameter(server, body, hidden);
   if (header.type == 'C' && whole) on_command(server, body);
@@ -97,15 +130,23 @@ bool Relay::last_words(Server& server, ByteView body) {
   return true;
 }
 
-// Returns whether the error is hidden from the client.
-bool Relay::on_error(Server& server, ByteView body, const track::Match& match, bool hidden) {
+// Returns whether the error is hidden from the client, who may have heard of it in other words. Not hidden is that of a
+// hidden Parse: the client's own messages behind it are swallowed.
+bool Relay::on_error(Server& server, Piece& piece, ByteView body, const track::Match& match,
+                     const track::StatementNote* cause) {
   wire::ErrorFields fields = wire::parse_error_fields(body);
-  if (match.kind == Kind::kQuery && hidden) {
+  if (match.kind == Kind::kQuery && match.verdict == track::Match::Verdict::kHide) {
     server.set_error = fields.message.empty() ? "refused" : std::string(fields.message);
     return true;
   }
   if (heals(server, fields, match)) return true;
-  return false;  // also that of a hidden Parse: the client's own messages behind it are swallowed
+  if (server.retry && server.retry->alive()) server.retry->phase = RetryCopy::Phase::kOff;
+  give_held_back(server, piece);
+  std::string told = cause ? doom_text(*cause, fields.sqlstate) : std::string();
+  if (told.empty()) return false;
+  send_run(*server.client, piece);
+  hub_.outbox.add_copy(*server.client, told);
+  return true;
 }
 
 // Returns whether the report is hidden. The client hears of a value that is new to it.

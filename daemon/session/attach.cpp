@@ -61,7 +61,7 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   bool clean = in_sync(&client, *server);
   client.server = nullptr;
   server->client = nullptr;
-  if (server->retry) server->retry->phase = RetryCopy::Phase::kOff;
+  if (server->retry) server->retry->stop();
   if (fate == Fate::kClose || client.replication != Replication::kNone) {
     // What still runs there would go on without anybody to read it.
     if (!server->replies.empty()) hub.cancel_abandoned(*server);
@@ -151,7 +151,7 @@ void link(Hub& hub, Client& client, Server& server) {
 void release(Hub& hub, Server& server) {
   Client* client = server.client;
   server.client = nullptr;
-  if (server.retry) server.retry->phase = RetryCopy::Phase::kOff;
+  if (server.retry) server.retry->stop();
   if (client) {
     client->server = nullptr;
     client->xact_start = 0;

@@ -35,7 +35,11 @@ enum class Replication : uint8_t { kNone, kPhysical, kLogical };
 // What only some clients need, kept apart so that an idle client stays small.
 struct ClientExtras {
   std::string unnamed_query;  // body of its last unnamed Parse (name stripped), to be given to another server
-  Micros notified_wait = 0;   // wait_start of the wait that query_wait_notify has told it of
+  // That Parse was DEALLOCATE of this name, which was the client's; empty: it was not. Its portal, once it is bound.
+  std::string deallocates;
+  std::string deallocating_portal;
+  bool deallocation_bound = false;
+  Micros notified_wait = 0;  // wait_start of the wait that query_wait_notify has told it of
 };
 
 class Client final : public pool::ClientEntry, public End, public Hook<ReadyTag> {

@@ -28,8 +28,6 @@ enum class Reason : uint8_t {
   kClientBrokenBind,
   kClientBrokenDescribe,
   kClientBrokenClose,
-  kStatementInUse,
-  kStatementUnknown,
   kPqexecDisallowed,
   kTransactionInStatementMode,
   // login

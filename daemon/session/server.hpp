@@ -23,13 +23,23 @@ struct RetryCopy {
     kOff,
     kOpen,      // the batch goes on
     kComplete,  // its Sync has been sent
-    kFailed,    // the error came; its ReadyForQuery is awaited
+    kFailed,    // the error came; a ReadyForQuery is awaited
     kRetried,   // sent again: a second error is the client's
   };
   Phase phase = Phase::kOff;
-  std::string messages;  // as sent: Bind ... Sync
-  std::string kinds;     // their type bytes
-  track::StatementPtr statement;
+  bool parsed = false;           // the client gave the name in this batch; the answer was made here
+  bool described = false;        // the client learns the columns in this batch, before any row
+  std::string messages;          // as the client sent them
+  std::string name;              // the client's name of the one statement that it uses
+  std::string portal;            // of its last Bind
+  std::string held_back;         // a ParameterDescription: half of an answer that may yet be an error
+  track::StatementPtr outdated;  // with kFailed
+  void stop() {
+    phase = Phase::kOff;
+    held_back.clear();
+    outdated.reset();
+  }
+  bool alive() const { return phase == Phase::kOpen || phase == Phase::kComplete; }
 };
 
 // What the worker does with a server of its ready list, after the batch.

@@ -4,7 +4,7 @@
 
 namespace pgweir::track {
 
-void ReplyQueue::push(Kind kind, Action action, NotePtr note) {
+void ReplyQueue::push(Kind kind, Action action, NotePtr note, uint64_t statement) {
   if (count_ == ring_.size()) {
     std::vector<Entry> larger(ring_.empty() ? 8 : ring_.size() * 2);
     for (size_t index = 0; index < count_; ++index)
@@ -14,7 +14,7 @@ void ReplyQueue::push(Kind kind, Action action, NotePtr note) {
   }
   bool named = note && !note->client_name.empty();
   if (named) ++named_;
-  at(count_) = Entry{kind, action, named, false, false, std::move(note)};
+  at(count_) = Entry{kind, action, named, false, false, std::move(note), statement};
   ++count_;
 }
 
@@ -32,7 +32,7 @@ void ReplyQueue::pop_markers() {
     pop();
 }
 
-Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note) {
+Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note, uint64_t statement) {
   if (skipping_) {
     if (kind != Kind::kSync) return Expected::kSwallowed;
     skipping_ = false;
@@ -53,7 +53,7 @@ Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note) {
     return Expected::kSwallowed;
   }
   if (action != Action::kLocal && !marker(kind)) open_batch_ = extended(kind);
-  push(kind, action, std::move(note));
+  push(kind, action, std::move(note), statement);
   return Expected::kOwed;
 }
 
@@ -174,6 +174,7 @@ Match ReplyQueue::match(char type, ByteView body, Visitor dropped, void* context
   head.begun = true;
   head.finished = type == 'C' || type == 'I' || type == 'E' || type == 'V';
   match.kind = head.kind;
+  match.statement = head.statement;
   match.verdict = head.action == Action::kHide ? Match::Verdict::kHide : Match::Verdict::kForward;
   if (type != 'Z') spare_readies_ = 0;  // they would have come before this
   if (type == 'E') {
@@ -181,6 +182,8 @@ Match ReplyQueue::match(char type, ByteView body, Visitor dropped, void* context
       skip_until_sync(dropped, context);
     } else {
       fail_copy_in();
+      if (dropped && head.note) dropped(context, head.kind, head.action, head.note.get());
+      head.note.reset();
     }
     return match;
   }

@@ -35,11 +35,20 @@ enum class Action : uint8_t {
   kLocal,    // nothing was sent: the answer is made here, and delivered at its place in the order
 };
 
-// What a Parse or Close was about, to be confirmed by its answer or undone when an error swallows it.
+// What was sent so that the server refuses it at its place in the order, and of what its client hears then.
+enum class Doom : uint8_t {
+  kNone,
+  kUnknown,   // no such statement
+  kInUse,     // a Parse of a name that is taken
+  kOutdated,  // the result type has changed
+};
+
+// What a Parse, Close or DEALLOCATE was about, to be confirmed by its answer or undone when an error swallows it.
 struct StatementNote {
   std::shared_ptr<const Statement> statement;
   std::string client_name;  // the client's name for it; empty: none (hidden Parse, eviction)
   bool sent = false;        // went to the server
+  Doom doom = Doom::kNone;
 };
 using NotePtr = std::unique_ptr<StatementNote>;
 
@@ -59,21 +68,22 @@ struct Match {
   bool completed = false;
   bool async = false;  // notice, parameter status, notification: owed by nobody
   Kind kind = Kind::kQuery;
-  char status = 0;  // of a ReadyForQuery
-  NotePtr note;     // of the completed head
+  char status = 0;         // of a ReadyForQuery
+  NotePtr note;            // of the completed head
+  uint64_t statement = 0;  // number of the shared statement of a Bind or Describe; 0: none
 };
 
 class ReplyQueue {
  public:
-  // An entry that an error has swallowed.
+  // An entry that an error has ended or swallowed; the one that it answers comes first.
   using Visitor = void (*)(void* context, Kind kind, Action action, StatementNote* note);
 
   ReplyQueue() = default;
   ReplyQueue(const ReplyQueue&) = delete;
   ReplyQueue& operator=(const ReplyQueue&) = delete;
 
-  // A message is being sent to the server, or (kLocal) is answered here.
-  Expected expect(Kind kind, Action action, NotePtr note = nullptr);
+  // A message is being sent to the server, or (kLocal) is answered here. `statement`: see Match.
+  Expected expect(Kind kind, Action action, NotePtr note = nullptr, uint64_t statement = 0);
 
   // A message of the server. `body` is looked at for 'Z' only. `dropped` is told of every entry that an error swallows.
   Match match(char type, ByteView body, Visitor dropped = nullptr, void* context = nullptr);
@@ -126,7 +136,7 @@ class ReplyQueue {
 
   // The whole ledger as bytes, for a process that goes on where this one stops (reply_queue_save.cpp), and back. False:
   // not such bytes; the ledger is empty then. Statements are found by their text: the registry must know them already,
-  // or they get new names.
+  // or they get new names; which one a Bind or Describe was for is not kept.
   void save(std::string& out) const;
   bool restore(ByteView saved, StatementRegistry& registry);
 
@@ -138,10 +148,11 @@ class ReplyQueue {
     bool begun = false;     // has had an answer
     bool finished = false;  // the last one was the end of a command, so that ReadyForQuery may follow
     NotePtr note = nullptr;
+    uint64_t statement = 0;
   };
   const Entry& at(size_t index) const { return ring_[(head_ + index) & (ring_.size() - 1)]; }
   Entry& at(size_t index) { return ring_[(head_ + index) & (ring_.size() - 1)]; }
-  void push(Kind kind, Action action, NotePtr note);
+  void push(Kind kind, Action action, NotePtr note, uint64_t statement = 0);
   Entry pop();
   void pop_markers();
   void begin_copy_in();

@@ -11,6 +11,7 @@ namespace {
 constexpr uint8_t kVersion = 1;
 enum Flag : uint8_t { kOpenBatch = 1, kSkipping = 2, kCopyIn = 4, kCopyEndSent = 8 };
 enum EntryFlag : uint8_t { kBegun = 1, kNoted = 2, kHasStatement = 4, kSent = 8, kFinished = 16 };
+constexpr unsigned kDoomShift = 5;  // two bits of an entry's flags
 
 void append_text(std::string& out, ByteView text) {
   append_be32(out, static_cast<uint32_t>(text.size()));
@@ -21,6 +22,7 @@ NotePtr read_note(wire::Reader& reader, uint8_t flags, StatementRegistry& regist
   if (!(flags & kNoted)) return nullptr;
   auto note = std::make_unique<StatementNote>();
   note->sent = (flags & kSent) != 0;
+  note->doom = static_cast<Doom>((flags >> kDoomShift) & 3);
   note->client_name = reader.bytes(reader.u32());
   if (!(flags & kHasStatement)) return note;
   ByteView body = reader.bytes(reader.u32());
@@ -37,6 +39,7 @@ void ReplyQueue::save_entry(const Entry& entry, std::string& out) const {
     flags |= kNoted;
     if (entry.note->sent) flags |= kSent;
     if (entry.note->statement) flags |= kHasStatement;
+    flags |= static_cast<uint8_t>(static_cast<unsigned>(entry.note->doom) << kDoomShift);
   }
   out.push_back(static_cast<char>(entry.kind));
   out.push_back(static_cast<char>(entry.action));

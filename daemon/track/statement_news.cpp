@@ -5,19 +5,22 @@
 namespace pgweir::track {
 
 void Swallowed::collect(void* context, Kind kind, Action action, StatementNote* note) {
+  auto& self = *static_cast<Swallowed*>(context);
+  if (self.seen_++ == 0) self.first_noted_ = note != nullptr;
   if (kind != Kind::kParse && !note) return;
-  auto& items = static_cast<Swallowed*>(context)->items_;
-  items.push_back({kind, action, note != nullptr, note ? std::move(*note) : StatementNote{}});
+  self.items_.push_back({kind, action, note != nullptr, note ? std::move(*note) : StatementNote{}});
 }
 
 Swallowed::Unnamed Swallowed::undo(ServerStatements& server, ClientStatements* client) const {
   Unnamed lost;
   for (auto item = items_.rbegin(); item != items_.rend(); ++item) {
     const StatementNote& note = item->note;
-    if (!item->noted || !note.statement) {
+    if (!item->noted) {
       bool unnamed = item->kind == Kind::kParse;
       lost.of_server = lost.of_server || unnamed;
       lost.of_client = lost.of_client || (unnamed && item->action == Action::kForward);
+    } else if (!note.statement || note.doom != Doom::kNone) {
+      continue;  // it was to change nothing
     } else if (item->kind == Kind::kParse) {
       if (note.sent) server.remove(*note.statement);
       if (client && !note.client_name.empty()) client->remove(note.client_name);
@@ -40,7 +43,7 @@ void forget_all(const ReplyQueue& replies, ServerStatements& server, ClientState
   replies.for_each_note([&](Kind kind, Action, StatementNote& note) {
     // A name that was given up behind the command: there is nothing left that an error could give back.
     if (kind != Kind::kParse && !note.sent) note.client_name.clear();
-    if (kind != Kind::kParse || !note.statement) return;
+    if (kind != Kind::kParse || !note.statement || note.doom != Doom::kNone) return;
     if (note.sent) server.sent(note.statement, batch);
     if (client && !note.client_name.empty()) client->add(note.client_name, note.statement);
   });

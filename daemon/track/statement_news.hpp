@@ -25,6 +25,9 @@ class Swallowed {
   // `client`: the names of the attached client; null: it has gone.
   Unnamed undo(ServerStatements& server, ClientStatements* client) const;
 
+  // Of the message that the error answers; null: it has none.
+  const StatementNote* cause() const { return seen_ > 0 && first_noted_ ? &items_.front().note : nullptr; }
+
  private:
   struct Item {
     Kind kind;
@@ -33,6 +36,8 @@ class Swallowed {
     StatementNote note;
   };
   std::vector<Item> items_;
+  size_t seen_ = 0;
+  bool first_noted_ = false;  // the first one seen is items_.front()
 };
 
 // The body of a CommandComplete that says that no prepared statement is left (DEALLOCATE ALL, DISCARD ALL).

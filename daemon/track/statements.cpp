@@ -25,6 +25,11 @@ void StatementRegistry::forget(const Statement& statement) {
   if (found != by_body_.end() && found->first.data() == statement.body().data()) by_body_.erase(found);
 }
 
+void StatementRegistry::retire(const Statement& statement) {
+  forget(statement);
+  statement.retired_.store(true, std::memory_order_relaxed);
+}
+
 size_t StatementRegistry::size() const {
   std::lock_guard lock(mutex_);
   return by_body_.size();
@@ -69,6 +74,12 @@ bool ServerStatements::use(const Statement& statement, uint64_t batch) {
 bool ServerStatements::confirmed(const Statement& statement) const {
   const Item* item = find(statement);
   return item && item->presence == Presence::kConfirmed;
+}
+
+StatementPtr ServerStatements::find(uint64_t number) const {
+  if (!state_) return nullptr;
+  auto found = state_->by_number.find(number);
+  return found == state_->by_number.end() ? nullptr : found->second->statement;
 }
 
 bool ServerStatements::in_doubt(const Statement& statement) const {
@@ -130,15 +141,6 @@ void ServerStatements::not_closed(StatementPtr statement) {
   item->under_way = 0;
   item->presence = Presence::kDoubtful;
   item->sent_again = true;
-}
-
-void ServerStatements::doubt_all() {
-  if (!state_) return;
-  for (Item& item : state_->order) {
-    if (item.presence != Presence::kConfirmed) continue;  // sent ones are planned afresh, or swallowed by the error
-    item.presence = Presence::kDoubtful;
-    item.sent_again = true;
-  }
 }
 
 StatementPtr ServerStatements::evict(size_t most, uint64_t batch) {

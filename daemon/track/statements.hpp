@@ -4,10 +4,12 @@
 // evicted. compat/wire.md section 10.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -20,6 +22,11 @@ class StatementRegistry;
 // Immutable, shared by all workers; vanishes from the registry with its last user.
 class Statement {
  public:
+  // Never on any server: what is sent with this name is refused there.
+  static constexpr std::string_view kNowhere = "PGWEIR_0";
+  // Made (of an empty text) where a name is needed that is certainly there.
+  static constexpr std::string_view kStandIn = "PGWEIR_GONE";
+
   Statement(StatementRegistry* registry, uint64_t number, std::string body)
       : registry_(registry), number_(number), body_(std::move(body)), name_("PGWEIR_" + std::to_string(number)) {}
   ~Statement();
@@ -30,8 +37,13 @@ class Statement {
   const std::string& name() const { return name_; }
   // A Parse message's body behind the statement's name: query text, NUL, parameter types.
   const std::string& body() const { return body_; }
+  // A server has said that its result type has changed. Servers that have it keep refusing it, others must not parse it
+  // again: whoever prepared it may decode its rows as they were.
+  bool retired() const { return retired_.load(std::memory_order_relaxed); }
 
  private:
+  friend class StatementRegistry;
+  mutable std::atomic<bool> retired_{false};
   StatementRegistry* registry_;
   uint64_t number_;
   std::string body_;
@@ -44,6 +56,8 @@ using StatementPtr = std::shared_ptr<const Statement>;
 class StatementRegistry {
  public:
   StatementPtr find_or_make(ByteView body);
+  // From now on the same text makes a new statement, with a new name.
+  void retire(const Statement& statement);
   size_t size() const;
 
  private:
@@ -87,6 +101,8 @@ class ServerStatements {
   bool use(const Statement& statement, uint64_t batch);
   bool known(const Statement& statement) const { return state_ && state_->by_number.count(statement.number()) > 0; }
   bool confirmed(const Statement& statement) const;
+  // By its number; null: not known here.
+  StatementPtr find(uint64_t number) const;
   // Not to be used, but perhaps there: its Parse must have a Close before it.
   bool in_doubt(const Statement& statement) const;
   // Its Parse is being sent.
@@ -98,8 +114,6 @@ class ServerStatements {
   void closed(const Statement& statement);
   // An error has swallowed the Close of an evicted one: it is in doubt.
   void not_closed(StatementPtr statement);
-  // A table changed under one of them: each is closed and parsed anew before its next use.
-  void doubt_all();
   // Over `most`: the one to close now, already removed here. Null: none, or all are used by the open batch `batch`.
   StatementPtr evict(size_t most, uint64_t batch);
   void clear() { state_.reset(); }

@@ -13,7 +13,7 @@ def classes(tmp_path_factory):
     jar = glob.glob("/usr/share/java/postgresql.jar")[0]
     import os
 
-    run(["javac", "-cp", jar, "-d", str(folder), HERE + "/Work.java"], {**os.environ})
+    run(["javac", "-cp", jar, "-d", str(folder), HERE + "/Work.java", HERE + "/Altered.java"], {**os.environ})
     return "%s:%s:%s" % (folder, jar, ":".join(glob.glob("/usr/share/java/scram-*.jar") + glob.glob("/usr/share/java/ongres*.jar")
                                                + glob.glob("/usr/share/java/stringprep.jar") + glob.glob("/usr/share/java/saslprep.jar")))
 
@@ -24,3 +24,12 @@ def test_pgjdbc(pw, classes, mode):
 
     url = "jdbc:postgresql://%s:%d/test?preferQueryMode=%s&ApplicationName=java" % (pw.host, pw.port, mode)
     assert run(["java", "-cp", classes, "Work", url, USER, PASSWORD, "6"], {**os.environ}).stdout.strip() == "OK"
+
+
+@pytest.mark.parametrize("mode", ["extended", "extendedCacheEverything"])
+def test_pgjdbc_sees_schema_changes(pw, classes, mode):
+    """It keeps the columns of the first Describe; after PostgreSQL's error it prepares anew by itself."""
+    import os
+
+    url = "jdbc:postgresql://%s:%d/test?preferQueryMode=%s" % (pw.host, pw.port, mode)
+    assert run(["java", "-cp", classes, "Altered", url, USER, PASSWORD], {**os.environ}).stdout.strip() == "OK"

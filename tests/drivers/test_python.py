@@ -66,6 +66,46 @@ def test_psycopg3_prepares_by_itself(pw):
     parallel(8, work)
 
 
+def test_psycopg3_evicts_what_it_prepared(pw):
+    """Over prepared_max it sends DEALLOCATE name, in and out of transactions and pipelines."""
+
+    def work(who):
+        with connect3(pw, autocommit=True, prepare_threshold=0) as conn:
+            conn.prepared_max = 4
+            for i in range(80):
+                text = "SELECT %%s::int + %d, '%d'" % (i % 11, who % 2)
+                assert conn.execute(text, (i,)).fetchone() == (i + i % 11, str(who % 2))
+            for i in range(10):
+                with conn.transaction():
+                    for j in range(7):
+                        assert conn.execute("SELECT %%s::int * %d" % j, (i,)).fetchone() == (i * j,)
+            for i in range(10):
+                with conn.pipeline():
+                    cursors = [conn.execute("SELECT %%s::int - %d" % j, (i,)) for j in range(7)]
+                    assert [cursor.fetchone() for cursor in cursors] == [(i - j,) for j in range(7)]
+
+    parallel(6, work)
+
+
+def test_psycopg3_deallocates_in_a_failed_transaction(pw):
+    with connect3(pw, prepare_threshold=0) as conn:
+        conn.prepared_max = 1
+        for i in range(5):
+            assert conn.execute("SELECT %%s::int, %d" % i, (i,)).fetchone() == (i, i)
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                conn.execute("SELECT 1 / %s::int", (0,))
+            conn.rollback()
+
+
+def test_psycopg3_sees_schema_changes(pw):
+    with connect3(pw, autocommit=True) as ddl, connect3(pw, autocommit=True, prepare_threshold=0) as conn:
+        ddl.execute("CREATE TABLE grown3(a int); INSERT INTO grown3 VALUES (1)")
+        assert conn.execute("SELECT * FROM grown3").fetchone() == (1,)
+        ddl.execute("ALTER TABLE grown3 ADD COLUMN b text DEFAULT 'x'")
+        for _ in range(3):
+            assert conn.execute("SELECT * FROM grown3").fetchone() == (1, "x")
+
+
 def test_psycopg3_pipeline(pw):
     with connect3(pw, autocommit=True) as conn:
         conn.execute("CREATE TABLE piped(who int, i int)")
@@ -280,22 +320,27 @@ def test_asyncpg_timeout_cancels(pw):
 
 
 def test_asyncpg_sees_schema_changes(pw):
-    """A cached plan whose result type changes: the pooler heals it, or asyncpg prepares the same text anew, which must
-    then reach the server."""
+    """It keeps the columns of the first Describe. After PostgreSQL's error it prepares the same text anew, once: that must
+    reach the server, on whichever server it comes to run."""
 
     async def everyone():
-        one, two = await connect_async(pw), await connect_async(pw)
-        await one.execute("CREATE TABLE grown(a int); INSERT INTO grown VALUES (1)")
-        assert len(await two.fetchrow("SELECT * FROM grown")) == 1
-        await one.execute("ALTER TABLE grown ADD COLUMN b int DEFAULT 2")
-        row = None
-        for _ in range(2):
-            try:
-                row = await two.fetchrow("SELECT * FROM grown")
-            except asyncpg.PostgresError:
-                continue
-        assert tuple(row) == (1, 2)
-        await one.close()
-        await two.close()
+        ddl = await connect_async(pw)
+        clients = [await connect_async(pw) for _ in range(4)]
+        await ddl.execute("CREATE TABLE grown(a int4, b int4); INSERT INTO grown VALUES (1, 2)")
+
+        async def read(conn, who, expected):
+            got = await conn.fetchrow("SELECT *, %d AS who FROM grown" % (who % 2))
+            assert tuple(got) == (*expected, who % 2), tuple(got)
+
+        row = (1, 2)
+        for change, row in ((None, row), ("ADD COLUMN c int4 DEFAULT 3", (1, 2, 3)),
+                            ("ALTER COLUMN a TYPE float4", (1.0, 2, 3)),  # as wide as before: decoded as int4 if wrong
+                            ("DROP COLUMN b", (1.0, 3)), ("ADD COLUMN d text DEFAULT 'x'", (1.0, 3, "x"))):
+            if change:
+                await ddl.execute("ALTER TABLE grown " + change)
+            for _ in range(4):
+                await asyncio.gather(*[read(conn, who, row) for who, conn in enumerate(clients)])
+        for conn in (ddl, *clients):
+            await conn.close()
 
     asyncio.run(everyone())

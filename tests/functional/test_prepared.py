@@ -164,10 +164,8 @@ def test_failed_parse_leaves_nothing_behind(pw):
     conn.send(wire.parse("SELECT * FROM nowhere", "s"), wire.sync())
     assert types(conn.read_until("Z")) == "EZ"
     conn.send(wire.bind([], "s"), wire.sync())
-    conn.expect_fatal("prepared statement did not exist", "08P01")
-    conn = pw.connect()
-    conn.send(wire.parse("SELECT * FROM nowhere", "s"), wire.sync())
-    assert types(conn.read_until("Z")) == "EZ"
+    got = conn.read_until("Z")
+    assert types(got) == "EZ" and got[0].error()["C"] == "26000"
     prepare(conn, "s", "SELECT 'works now'")
     assert execute(conn, "s") == [["works now"]]
 
@@ -206,23 +204,154 @@ def test_batch_abandoned_by_its_client(pw):
     assert execute(conn, "s") == [["abandoned"]]
 
 
-def test_name_in_use(pw):
+def conversation(conn, batches):
+    """The answers to batches that are sent one after another; of an error what a driver looks at."""
+    got = []
+    for batch in batches:
+        conn.send(*batch)
+        for one in conn.read_until("Z"):
+            fields = one.error() if one.type == "E" else {}
+            got.append((one.type, {k: fields.get(k) for k in "SVCMR"} if fields else one.body))
+    return got
+
+
+def run(name, *more):
+    return [wire.bind([], name), *more, wire.execute(), wire.sync()]
+
+
+NAMES = {
+    "taken": [[wire.parse("SELECT 1", "s"), wire.sync()], [wire.parse("SELECT 2", "s"), wire.sync()], run("s")],
+    "taken_in_the_same_batch": [[wire.parse("SELECT 1", "s"), wire.parse("SELECT 2", "s"), wire.sync()], run("s")],
+    "taken_and_wrong": [[wire.parse("SELECT 1", "s"), wire.sync()], [wire.parse("SELEC 2", "s"), wire.sync()], run("s")],
+    "taken_in_a_failed_transaction": [[wire.parse("SELECT 1", "s"), wire.sync()], [wire.query("BEGIN")],
+                                      [wire.query("SELECT 1/0")], [wire.parse("SELECT 2", "s"), wire.sync()],
+                                      [wire.query("ROLLBACK")], run("s")],
+    "taken_in_a_transaction": [[wire.parse("SELECT 1", "s"), wire.sync()], [wire.query("BEGIN")],
+                               [wire.parse("SELECT 2", "s"), wire.sync()], [wire.query("ROLLBACK")], run("s")],
+    "unknown": [run("s"), [wire.describe("S", "s"), wire.sync()], [wire.query("SELECT 3")]],
+    "unknown_in_a_transaction": [[wire.query("BEGIN")], run("s"), [wire.query("SELECT 1")], [wire.query("ROLLBACK")]],
+    "closed": [[wire.parse("SELECT 1", "s"), wire.sync()], [wire.close("S", "s"), wire.bind([], "s"), wire.sync()]],
+    "close_swallowed": [[wire.parse("SELECT 1", "s"), wire.sync()],
+                        [wire.bind([], "no"), wire.close("S", "s"), wire.sync()], run("s")],
+    "behind_its_own_failure": [[wire.parse("SELEC 1", "s"), wire.bind([], "s"), wire.execute(), wire.sync()],
+                               [wire.parse("SELECT 2", "s"), wire.sync()], run("s")],
+    "unnamed_never_parsed": [[wire.bind(), wire.execute(), wire.sync()], [wire.describe("S", ""), wire.sync()]],
+    "unnamed_gone_with_a_query": [[wire.parse("SELECT 1"), wire.sync()], [wire.query("SELECT 2")],
+                                  [wire.bind(), wire.execute(), wire.sync()]],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_treated_as_by_postgresql(pw, pg, db, name):
+    other = pw.connect()
+    prepare(other, "s", "SELECT 'another client'")
+    prepare(other, "", "SELECT 'another client'")
+    assert conversation(pw.connect(), NAMES[name]) == conversation(pg.connect("app", db, tcp=True), NAMES[name])
+    assert execute(other, "s") == [["another client"]]
+
+
+def test_a_name_is_free_when_its_parse_has_failed_in_the_batch_before(pw, pg, db):
+    for conn in (pg.connect("app", db, tcp=True), pw.connect()):
+        conn.send(wire.parse("SELEC 1", "s"), wire.sync(), wire.parse("SELECT 2", "s"), *run("s"))
+        assert types(conn.read_until("Z") + conn.read_until("Z")) == "EZ12DCZ"
+
+
+def test_bind_behind_an_error_that_has_been_answered(pw):
+    """The rest of a batch arrives when its error has already taken the name back."""
     conn = pw.connect()
-    prepare(conn, "s", "SELECT 1")
-    conn.send(wire.parse("SELECT 2", "s"), wire.sync())
-    got = conn.read()
-    assert got.type == "E"
-    fields = got.error()
-    assert "prepared statement" in fields["M"] and "already" in fields["M"]
+    conn.send(wire.parse("SELEC 1", "s"), wire.flush())
+    assert conn.read().type == "E"
+    conn.send(wire.bind([], "s"), wire.describe("S", "s"), wire.execute(), wire.parse("SELECT 1", "s"), wire.sync())
+    assert types(conn.read_until("Z")) == "Z"
+    prepare(conn, "s", "SELECT 'fine'")
+    assert execute(conn, "s") == [["fine"]]
 
 
-def test_unknown_name(pw):
-    for message in (wire.bind([], "nowhere"), wire.describe("S", "nowhere")):
-        conn = pw.connect()
-        conn.send(message, wire.sync())
-        got = conn.read()
-        assert got.type == "E" and "prepared statement" in got.error()["M"]
-        assert pw.connect().scalar("SELECT 1") == "1"
+# The unnamed statement of one client must never be run by another.
+
+
+def test_unnamed_parse_that_an_error_swallows(pw):
+    conn, other = pw.connect(), pw.connect()
+    prepare(conn, "", "SELECT 'mine'")
+    prepare(other, "", "SELECT 'not yours'")
+    conn.send(wire.execute("no such portal"), wire.flush())
+    assert conn.read().type == "E"
+    conn.send(wire.parse("SELECT 'swallowed'"), wire.bind(), wire.query("SELECT 1"), wire.sync())
+    assert types(conn.read_until("Z")) == "Z"
+    conn.send(wire.bind(), wire.execute(), wire.sync())
+    got = conn.read_until("Z")
+    assert [m.row() for m in got if m.type == "D"] == [[b"mine"]]
+
+
+def test_large_unnamed_statement_is_not_mixed_up(pw):
+    for size, answer in ((100_000, "tT2DCZ"), (400_000, "EZ")):
+        conn, other = pw.connect(), pw.connect()
+        prepare(conn, "", "SELECT 'mine' /* %s */" % ("x" * size))
+        prepare(other, "", "SELECT 'not yours'")
+        conn.send(wire.describe("S", ""), wire.bind(), wire.execute(), wire.sync())
+        got = conn.read_until("Z")
+        assert types(got) == answer
+        assert [m.row() for m in got if m.type == "D"] in ([], [[b"mine"]])
+
+
+# SQL DEALLOCATE of a name that was given by the protocol (psycopg 3).
+
+DEALLOCATE = {
+    "simple": [[wire.query("DEALLOCATE s")]],
+    "quoted": [[wire.query('/* a */ DEALLOCATE PREPARE "s";')]],
+    "parsed": [[wire.parse("DEALLOCATE s"), wire.bind(), wire.describe(), wire.execute(), wire.sync()]],
+    "parsed_before": [[wire.parse("DEALLOCATE s"), wire.sync()], [wire.bind(portal="p"), wire.execute("p"), wire.sync()]],
+    "in_a_transaction": [[wire.query("BEGIN")], [wire.query("DEALLOCATE s")], [wire.query("ROLLBACK")]],
+    "in_a_failed_transaction": [[wire.query("BEGIN")], [wire.query("SELECT 1/0")], [wire.query("DEALLOCATE s")],
+                                [wire.query("ROLLBACK")]],
+    "parsed_in_a_failed_transaction": [[wire.query("BEGIN")], [wire.query("SELECT 1/0")],
+                                       [wire.parse("DEALLOCATE s"), wire.bind(), wire.execute(), wire.sync()],
+                                       [wire.query("ROLLBACK")]],
+    "twice": [[wire.query("DEALLOCATE s")], [wire.parse("SELECT 1", "s"), wire.sync()], [wire.query("DEALLOCATE s")]],
+    "behind_an_error": [[wire.bind([], "no"), wire.query("DEALLOCATE s"), wire.sync()]],
+    "executed_behind_an_error": [[wire.parse("DEALLOCATE s"), wire.sync()],
+                                 [wire.bind(), wire.bind([], "no"), wire.execute(), wire.sync()]],
+    "without_sync": [[wire.parse("SELECT 5"), wire.bind(), wire.execute(), wire.query("DEALLOCATE s")]],
+    "in_a_pipeline": [[wire.parse("SELECT 5"), wire.bind(), wire.execute(), wire.parse("DEALLOCATE s"), wire.bind(),
+                       wire.execute(), wire.parse("SELECT 6", "s"), wire.bind([], "s"), wire.execute(), wire.sync()]],
+    "sql_level": [[wire.query("BEGIN")], [wire.query("PREPARE q AS SELECT 1")], [wire.query("DEALLOCATE q")],
+                  [wire.query("DEALLOCATE q")], [wire.query("ROLLBACK")]],
+    "unknown": [[wire.query("DEALLOCATE nobody")]],
+    "all": [[wire.query("DEALLOCATE ALL")]],
+}
+
+
+@pytest.mark.parametrize("name", DEALLOCATE)
+def test_deallocate(pw, pg, db, name):
+    other, conn, direct = pw.connect(), pw.connect(), pg.connect("app", db, tcp=True)
+    prepare(other, "s", "SELECT 'another client'")
+    for one in (conn, direct):
+        prepare(one, "s", "SELECT 'mine'")
+    batches = DEALLOCATE[name] + [run("s"), [wire.parse("SELECT 7", "s"), wire.sync()], run("s"), [wire.query("SELECT 8")]]
+    assert conversation(conn, batches) == conversation(direct, batches)
+    assert execute(other, "s") == [["another client"]]
+
+
+def test_deallocate_queues_behind_what_is_in_flight(pw):
+    conn, other = pw.connect(), pw.connect()
+    prepare(conn, "s", "SELECT 'mine'")
+    for byte in wire.query("DEALLOCATE s"):
+        conn.send(bytes([byte]))
+    assert types(conn.read_until("Z")) == "CZ"
+    prepare(conn, "s", "SELECT 'mine'")
+    prepare(conn, "t", "SELECT 'too'")
+    conn.send(wire.query("SELECT pg_sleep(0.2)"), wire.query("DEALLOCATE s"), wire.query("SELECT 2"),
+              wire.query("DEALLOCATE t"), wire.query("DEALLOCATE t"))
+    got = [types(conn.read_until("Z")) for _ in range(5)]
+    assert got == ["TDCZ", "CZ", "TDCZ", "CZ", "EZ"]
+    assert int(other.scalar("SELECT count(*) FROM pg_prepared_statements WHERE name = 'PGWEIR_GONE'")) == 0
+
+
+def test_deallocate_in_many_statements_is_the_servers(pw):
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 'mine'")
+    assert conn.query("DEALLOCATE s; SELECT 1", check=False).error.sqlstate == "26000"
+    assert execute(conn, "s") == [["mine"]]
 
 
 @pytest.mark.parametrize("command", ["DEALLOCATE ALL", "DISCARD ALL", "deallocate all", "SELECT 1; DEALLOCATE ALL"])
@@ -282,50 +411,170 @@ def test_unnamed_statement_of_two_clients(pw):
         assert types(got) == "tT2DCZ" and [m.row() for m in got if m.type == "D"] == [[word.encode()]]
 
 
-def test_cached_plan_heals(pw):
-    """DDL that changes a result type: outside a transaction the client never sees 0A000."""
-    conn, other = pw.connect(), pw.connect()
-    other.query("CREATE TABLE heal(a int); INSERT INTO heal VALUES (1)")
-    prepare(conn, "s", "SELECT * FROM heal")
-    assert execute(conn, "s") == [["1"]]
-    other.query("ALTER TABLE heal ADD COLUMN b text DEFAULT 'new'")
-    assert execute(conn, "s") == [["1", "new"]]
-    other.query("ALTER TABLE heal ALTER COLUMN a TYPE text")
-    for _ in range(3):
-        assert execute(conn, "s") == [["1", "new"]]
-    prepare(other, "t", "SELECT * FROM heal")
-    assert execute(other, "t") == [["1", "new"]]
+# "cached plan must not change result type". A client that learns the columns in its batch is healed; one that trusts an
+# older description must see the error, or it would read the new rows as if they were the old ones.
 
 
-def test_cached_plan_in_a_transaction_is_the_clients_to_see(pw):
-    conn, other = pw.connect(), pw.connect()
-    other.query("CREATE TABLE heal(a int); INSERT INTO heal VALUES (1)")
-    prepare(conn, "s", "SELECT * FROM heal")
-    assert execute(conn, "s") == [["1"]]
-    other.query("ALTER TABLE heal ADD COLUMN b text DEFAULT 'new'")
-    conn.query("BEGIN")
-    with pytest.raises(wire.ServerError) as caught:
-        execute(conn, "s")
-    assert caught.value.sqlstate == "0A000"
-    conn.query("ROLLBACK")
-    assert execute(conn, "s") == [["1", "new"]]
+@pytest.fixture
+def grown(pw):
+    """Two clients that have prepared and described one text, which has other columns since."""
+    one, two, ddl = pw.connect(), pw.connect(), pw.connect()
+    ddl.query("CREATE TABLE grown(a int); INSERT INTO grown VALUES (1)")
+    for conn in (one, two):
+        prepare(conn, "s", "SELECT * FROM grown")
+        assert execute(conn, "s") == [["1"]]
+    ddl.query("ALTER TABLE grown ADD COLUMN b text DEFAULT 'new'")
+    return one, two, ddl
 
 
-def test_a_client_that_prepares_anew_after_a_cached_plan_error_is_served(pw):
-    """In a transaction the client sees 0A000; its new Parse of the same text must not meet the stale statement."""
-    conn, other = pw.connect(), pw.connect()
-    other.query("CREATE TABLE heal(a int); INSERT INTO heal VALUES (1)")
-    prepare(conn, "s", "SELECT * FROM heal")
-    assert execute(conn, "s") == [["1"]]
-    other.query("ALTER TABLE heal ADD COLUMN b text DEFAULT 'new'")
-    conn.query("BEGIN")
-    with pytest.raises(wire.ServerError):
-        execute(conn, "s")
-    conn.query("ROLLBACK")
-    conn.send(wire.parse("SELECT * FROM heal", "s2"), wire.describe("S", "s2"), wire.sync())
+def columns(messages):
+    return [[c[0] for c in wire.parse_columns(m.body)] for m in messages if m.type == "T"]
+
+
+def outdated(conn, *batch):
+    conn.send(*batch)
     got = conn.read_until("Z")
-    assert types(got) == "1tTZ" and [c[0] for c in wire.parse_columns(got[2].body)] == ["a", "b"]
-    assert execute(conn, "s2") == [["1", "new"]]
+    assert types(got) == "EZ", types(got)
+    fields = got[0].error()
+    assert (fields["C"], fields["R"]) == ("0A000", "RevalidateCachedQuery")
+    assert fields["M"] == "cached plan must not change result type" and fields["S"] == "ERROR"
+
+
+def healed(conn, *batch, expect="2TDCZ"):
+    conn.send(*batch)
+    got = conn.read_until("Z")
+    assert types(got) == expect, got[0].error() if got[0].type == "E" else types(got)
+    assert columns(got) == [["a", "b"]]
+    assert [m.row() for m in got if m.type == "D"] == [[b"1", b"new"]] * types(got).count("D")
+
+
+BLIND = run("s")
+DESCRIBED = run("s", wire.describe())
+
+
+def test_cached_plan_heals_when_the_columns_are_asked_for(grown):
+    one, two, _ = grown
+    healed(one, *DESCRIBED)
+    assert execute(one, "s") == [["1", "new"]]  # it knows now
+    healed(two, *DESCRIBED)
+    healed(two, *DESCRIBED)
+
+
+def test_cached_plan_heals_at_a_describe_of_the_statement(grown):
+    one, two, _ = grown
+    healed(one, wire.describe("S", "s"), wire.sync(), expect="tTZ")
+    healed(two, wire.describe("S", "s"), wire.flush(), wire.bind([], "s"), wire.execute(), wire.sync(), expect="tT2DCZ")
+    assert execute(one, "s") == [["1", "new"]]
+
+
+def test_cached_plan_heals_before_its_sync(grown):
+    one, _, _ = grown
+    one.send(wire.describe("S", "s"), wire.flush())
+    got = [one.read(), one.read()]
+    assert types(got) == "tT" and columns(got) == [["a", "b"]]
+    one.send(*run("s"))
+    assert types(one.read_until("Z")) == "2DCZ"
+
+
+def test_cached_plan_is_an_error_to_who_trusts_an_older_description(grown):
+    one, two, _ = grown
+    for conn in (one, two, one):
+        outdated(conn, *BLIND)
+    for conn in (one, two):  # what a driver does then
+        conn.send(wire.close("S", "s"), wire.parse("SELECT * FROM grown", "s2"), wire.describe("S", "s2"), wire.sync())
+        got = conn.read_until("Z")
+        assert types(got) == "31tTZ" and columns(got) == [["a", "b"]]
+        assert execute(conn, "s2") == [["1", "new"]]
+
+
+def test_cached_plan_healed_for_one_is_still_an_error_to_the_other(grown):
+    one, two, _ = grown
+    healed(one, *DESCRIBED)
+    outdated(two, *BLIND)
+    healed(two, *DESCRIBED)
+    assert execute(two, "s") == [["1", "new"]]
+
+
+@pytest.mark.parametrize("rest", [[wire.describe("S", "n"), wire.sync()], run("n"), run("n", wire.describe())])
+def test_cached_plan_is_nothing_to_a_client_that_prepares_now(pw, grown, rest):
+    conn = pw.connect()
+    conn.send(wire.parse("SELECT * FROM grown", "n"), *rest)
+    assert "E" not in types(conn.read_until("Z"))
+    assert execute(conn, "n") == [["1", "new"]]
+
+
+def test_cached_plan_in_a_transaction(grown):
+    """There the error cannot be undone; it retires the statement all the same."""
+    one, two, _ = grown
+    one.query("BEGIN")
+    outdated(one, *DESCRIBED)
+    one.query("ROLLBACK")
+    two.query("BEGIN")
+    healed(two, *DESCRIBED)  # known beforehand
+    two.query("COMMIT")
+    outdated(one, *BLIND)
+
+
+def test_cached_plan_behind_other_work(grown):
+    one, _, _ = grown
+    one.send(wire.query("SELECT 1"), *DESCRIBED)
+    assert types(one.read_until("Z")) == "TDCZ" and types(one.read_until("Z")) == "EZ"
+    healed(one, *DESCRIBED)
+
+
+def test_cached_plan_on_a_server_that_has_not_prepared_it(start):
+    """A server that never had the statement cannot say that it changed: it must not hide that from an old client."""
+    pw = start(settings={"default_pool_size": 2})
+    one, two, ddl = pw.connect(), pw.connect(), pw.connect()
+    ddl.query("CREATE TABLE grown(a int); INSERT INTO grown VALUES (1)")
+    for conn in (one, two):
+        prepare(conn, "s", "SELECT * FROM grown")
+        assert execute(conn, "s") == [["1"]]
+    ddl.query("ALTER TABLE grown ADD COLUMN b text DEFAULT 'new'")
+    healed(one, *DESCRIBED)
+    blocker, second = two_servers(pw)  # both servers are there now
+    for free in (blocker, second):
+        free.query("COMMIT")
+        for _ in range(2):
+            outdated(two, *BLIND)
+            assert execute(one, "s") == [["1", "new"]]
+        two.query("BEGIN")
+        outdated(two, *BLIND)
+        assert two.query("ROLLBACK").status == "I"
+        free.query("BEGIN")
+    blocker.query("COMMIT")
+    for piece in (wire.bind([], "s"), wire.describe(), wire.execute()):
+        two.send(piece)
+        assert two.silent(0.05)
+    two.send(wire.sync())
+    assert types(two.read_until("Z")) == "2TDCZ"
+    assert execute(two, "s") == [["1", "new"]]
+
+
+def test_cached_plan_with_a_parameter_type_that_changes(pw):
+    """PostgreSQL keeps the types of parameters; who prepares the text now gets the new ones, and not the first half of the
+    old answer."""
+    conn, old, ddl = pw.connect(), pw.connect(), pw.connect()
+    ddl.query("CREATE TABLE typed(a int); INSERT INTO typed VALUES (1)")
+    prepare(old, "s", "SELECT a FROM typed WHERE a = $1")
+    ddl.query("ALTER TABLE typed ALTER COLUMN a TYPE text")
+    old.send(wire.describe("S", "s"), wire.sync())
+    got = old.read_until("Z")
+    assert types(got) == "tEZ" and got[1].error()["C"] == "42883"
+    conn.send(wire.parse("SELECT a FROM typed WHERE a = $1", "s"), wire.describe("S", "s"), wire.sync())
+    got = conn.read_until("Z")
+    assert types(got) == "1tTZ" and got[1].body == b"\0\1\0\0\0\x19"
+    assert execute(conn, "s", ["1"]) == [["1"]]
+
+
+def test_cached_plan_and_a_table_that_is_gone(grown):
+    one, _, ddl = grown
+    outdated(one, *BLIND)
+    ddl.query("DROP TABLE grown")
+    one.send(*DESCRIBED)
+    got = one.read_until("Z")
+    assert types(got) == "EZ" and got[0].error()["C"] == "42P01"
+    assert one.scalar("SELECT 1") == "1"
 
 
 def test_session_mode_passes_statements_untouched(start):

@@ -1,0 +1,16 @@
+// SQL "DEALLOCATE name": which name it means. Pure text; does not know whose name it is.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/bytes.hpp"
+
+namespace pgweir::track {
+
+// The name in `sql` (without a NUL) when it is one DEALLOCATE [PREPARE] name and nothing else, folded as PostgreSQL
+// does it; comments and a last semicolon may stand around it. Nothing for ALL, several statements, U&"..." and whatever
+// else. Source: gram.y, DeallocateStmt; scan.l.
+std::optional<std::string> deallocated_name(ByteView sql);
+
+}  // namespace pgweir::track
