@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "functional"))
 
 from harness import certs, postgres, system  # noqa: E402
 
+import instructions  # noqa: E402
 import load  # noqa: E402
 import peers  # noqa: E402
 import plot  # noqa: E402
@@ -46,6 +47,7 @@ def options(arguments):
     parser.add_argument("--show", metavar="FILE", help="run nothing: the tables (and --svg) of an earlier --json")
     parser.add_argument("--quick", action="store_true", help="one round of one second: shows that it works")
     parser.add_argument("--micro", action="store_true", help="the micro-benchmarks too")
+    parser.add_argument("--instructions", action="store_true", help="count pgweir's instructions a transaction instead")
     parser.add_argument("--list", action="store_true", help="name the workloads")
     chosen = parser.parse_args(arguments)
     chosen.rounds = chosen.rounds or (1 if chosen.quick else 5)
@@ -58,7 +60,7 @@ def options(arguments):
         parser.error(str(wrong))
     if chosen.quick:
         chosen.workloads = [workloads.in_quick(row) for row in chosen.workloads]
-    chosen.peers = (chosen.peers or "pgbouncer,haproxy,direct").split(",")
+    chosen.peers = ("pgbouncer,haproxy,direct" if chosen.peers is None else chosen.peers).split(",")
     unknown = set(chosen.peers) - {"pgbouncer", "haproxy", "direct", ""}
     if unknown:
         parser.error("unknown peer " + " ".join(unknown))
@@ -135,8 +137,9 @@ def attempt(bench, workload, peer, number):
     return row
 
 
-def measure_all(chosen, bench, found):
-    runs, total = [], len(chosen.workloads)
+def measure_all(chosen, bench, found, runs):
+    """Appends to `runs`, so that an interrupted measurement is not lost."""
+    total = len(chosen.workloads)
     for at, workload in enumerate(chosen.workloads):
         asked = [peer for peer in found if peer.kind in workload.peers and not (workload.load == "idle" and not peer.pid)]
         if not any(peer.kind != "pgweir" for peer in asked) and len(asked) < 2:
@@ -147,7 +150,6 @@ def measure_all(chosen, bench, found):
         rows = results.comparisons(runs, workload.name, workload.goals)
         say("[%d/%d] %-20s %s" % (at + 1, total, workload.name, ", ".join(
             "%s/%s %s" % (row["peer"], row["to"], results.number(row["ratio"])) for row in rows if row["ratio"])))
-    return runs
 
 
 def about(chosen, found, began):
@@ -196,6 +198,20 @@ def show(chosen):
         draw(chosen.svg, told, told["about"])
 
 
+def count_instructions(chosen, found):
+    try:
+        told = instructions.measure(found, say)
+    except (load.Failed, RuntimeError, subprocess.TimeoutExpired) as error:
+        say("FAILED: %s" % error)
+        return 1
+    names = [row[0] for row in instructions.ROWS]
+    print(results.grid(["pgweir", *names], [[name, *(results.number(row[one]) for one in names)] for name, row in told.items()]))
+    if chosen.json:
+        with open(chosen.json, "w") as out:
+            json.dump({"instructions": told}, out, indent=1)
+    return 0
+
+
 def main():
     chosen = options(sys.argv[1:])
     if chosen.list:
@@ -214,12 +230,19 @@ def main():
         say("starting PostgreSQL and the peers")
         server, copy_file = stack.enter_context(database(directory, chosen.scale))
         found = everybody(chosen, server, (authority.server, authority.server_key))
+        if chosen.instructions:
+            return count_instructions(chosen, found)
         for peer in found:
             stack.callback(peer.stop)
             peer.start()
         say("measuring " + ", ".join("%s %s" % (peer.name, peer.version) for peer in found))
         bench = load.Bench(chosen.seconds, directory, os.path.join(BUILD, "bench_connect"), copy_file)
-        runs = measure_all(chosen, bench, found)
+        runs, status = [], 0
+        try:
+            measure_all(chosen, bench, found, runs)
+        except (KeyboardInterrupt, SystemExit):
+            say("interrupted: what follows is what was measured until now")
+            status = 130
         told = about(chosen, found, began)
     summary = results.summarize(runs, chosen.workloads)
     report(summary, told)
@@ -231,7 +254,7 @@ def main():
     failed = any("failed" in run for run in runs)
     if chosen.micro:
         failed = micro() != 0 or failed
-    return 1 if failed else 0
+    return status or (1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 cost, unit         microseconds of the peer's CPU a transaction, or kB of memory a client
 user, switches     the user part of that cost; context switches a transaction
-tps, mean_ms, p99_ms, transactions
+tps, mean_ms, p99_ms, transactions, and of pgbench also p50_ms and p999_ms
 
 A run that did not do its work raises Failed.
 """
@@ -77,7 +77,7 @@ class Bench:
         if workload.window and len(seen) > 1:
             before, after = seen[0][2], seen[-1][2]
             count = sum(tps * (now - last) for (last, _, _), (now, tps, _) in zip(seen, seen[1:]))
-        return figures(before, after, count, float(rate.group(1)), float(mean.group(1)), pgbench_latencies(log))
+        return figures(before, after, count, float(rate.group(1)), float(mean.group(1)), **pgbench_latencies(log))
 
     def _watch(self, command, env, peer):
         """Runs pgbench; returns its output and (time, tps, costs) at each line of progress."""
@@ -106,7 +106,7 @@ class Bench:
         if done.returncode:
             raise Failed(done.stderr[-1000:])
         told = json.loads(done.stdout)
-        return figures(before, after, told["transactions"], told["tps"], told["mean_ms"], told["p99_ms"])
+        return figures(before, after, told["transactions"], told["tps"], told["mean_ms"], p99_ms=told["p99_ms"])
 
     # COPY, one after the other until the time is over.
 
@@ -130,7 +130,7 @@ class Bench:
                 raise Failed(done.stderr[-1000:])
         elapsed = time.monotonic() - begun
         return figures(before, Costs(peer), len(times), len(times) / elapsed, sum(times) / len(times),
-                       percentile(times, 0.99))
+                       p99_ms=percentile(times, 0.99))
 
     # Memory of clients that do nothing. In a process of its own, because a pooler keeps what it once had.
 
@@ -167,9 +167,9 @@ class Costs:
         return {name: (value - before.values[name]) / count for name, value in self.values.items()}
 
 
-def figures(before, after, count, tps, mean, p99):
+def figures(before, after, count, tps, mean, **latencies):
     return {"cost": None, **after.since(before, count), "unit": MICROSECONDS, "transactions": round(count), "tps": tps,
-            "mean_ms": mean, "p99_ms": p99}
+            "mean_ms": mean, **latencies}
 
 
 def environment(workload):
@@ -193,12 +193,12 @@ def running(command, env):
 
 
 def pgbench_latencies(prefix):
-    """The 99th percentile in ms of pgbench's transaction logs: client, number, time in us, ..."""
+    """Percentiles in ms of pgbench's transaction logs: client, number, time in us, ..."""
     times = []
     for path in glob.glob(prefix + ".*"):
         with open(path) as log:
-            times += [int(line.split(" ", 3)[2]) for line in log]
-    return percentile(times, 0.99) / 1000 if times else None
+            times += [int(line.split(" ", 3)[2]) / 1000 for line in log]
+    return {"p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99), "p999_ms": percentile(times, 0.999)}
 
 
 def tls_context():

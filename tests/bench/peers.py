@@ -112,6 +112,8 @@ class Peer:
 class Program(Peer):
     """A peer with a process of its own, run as the unprivileged account."""
 
+    patience = 20  # seconds for its start
+
     def __init__(self, name, postgres, program):
         super().__init__(name, postgres)
         self.directory = system.make_directory("bench")
@@ -138,8 +140,9 @@ class Program(Peer):
                                             env=system.clean_environment(), **system.popen_identity())
         self.pid = self.process.pid
         try:
-            system.wait_for(self._listens, 20, "%s to listen" % self.name)
+            system.wait_for(self._listens, self.patience, "%s to listen" % self.name)
         except AssertionError:
+            self.stop()
             raise RuntimeError("%s did not start:\n%s" % (self.name, self.output()))
 
     def _listens(self):

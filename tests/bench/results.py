@@ -49,7 +49,7 @@ def figures(runs, workload):
                "failed": next((run["failed"] for run in mine if "failed" in run), None),
                "unit": next((run["unit"] for run in mine if "unit" in run), ""),
                "note": next((run["note"] for run in mine if run.get("note")), "")}
-        for what in ("cost", "user", "switches", "tps", "mean_ms", "p99_ms"):
+        for what in ("cost", "user", "switches", "tps", "mean_ms", "p50_ms", "p99_ms", "p999_ms"):
             row[what] = median(run.get(what) for run in mine)
         rows.append(row)
     return rows

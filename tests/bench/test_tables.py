@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import bench
+import instructions
 import load
 import peers
 import procfs
@@ -93,8 +94,8 @@ def test_scram_secret_is_a_verifier_of_the_password():
 def test_latencies(tmp_path):
     for number, lines in enumerate((range(1, 51), range(51, 101))):
         (tmp_path / ("log.1.%d" % number)).write_text("".join("3 7 %d 0 17 18\n" % (time * 1000) for time in lines))
-    assert load.pgbench_latencies(str(tmp_path / "log")) == 99
-    assert load.pgbench_latencies(str(tmp_path / "none")) is None
+    assert load.pgbench_latencies(str(tmp_path / "log")) == {"p50_ms": 50, "p99_ms": 99, "p999_ms": 100}
+    assert load.pgbench_latencies(str(tmp_path / "none"))["p99_ms"] is None
 
 
 def test_cpu_time_of_a_process_with_threads_and_children():
@@ -129,9 +130,22 @@ def test_costs_are_told_for_each_transaction():
     before.values = {"cost": 100.0, "user": 50.0, "switches": 3}
     after = load.Costs(Sleeper)
     after.values = {"cost": 500.0, "user": 60.0, "switches": 23}
-    told = load.figures(before, after, 10, 1.0, 2.0, 3.0)
+    told = load.figures(before, after, 10, 1.0, 2.0, p99_ms=3.0)
     assert (told["cost"], told["user"], told["switches"], told["transactions"]) == (40.0, 1.0, 2.0, 10)
-    assert load.figures(load.Costs(peers.Peer("direct", None)), load.Costs(peers.Peer("direct", None)), 1, 1, 1, 1)["cost"] is None
+    assert load.figures(load.Costs(peers.Peer("direct", None)), load.Costs(peers.Peer("direct", None)), 1, 1, 1)["cost"] is None
+
+
+def test_instructions():
+    assert instructions.total("events: Ir\nfn=(1)\n1 2\n\ntotals: 1234\n") == 1234
+    assert instructions.total("") == 0
+    # 1,000 for the start and 50 a transaction.
+    assert instructions.per_transaction(1000 + 50 * 160, 1000 + 50 * 480, 16, 10) == 50
+    with pytest.raises(load.Failed):
+        instructions.per_transaction(0, 0, 16, 10)
+
+
+def test_no_peers():
+    assert bench.options(["--peers", ""]).peers == [""]
 
 
 def test_stat_with_blanks_in_the_name(tmp_path):

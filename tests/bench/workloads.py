@@ -64,6 +64,8 @@ WORKLOADS = (
     Workload("select-part-load", "select, 16 clients, 2,000 a second", rate=2000, goals=goals(0.95, 0.95, 0.92)),
     Workload("select-simple-1000", "select, 1,000 clients over 20 servers", clients=1000, window=True,
              peers=POOLERS, goals=goals(0.70, 0.60)),
+    Workload("select-simple-200", "select, 200 clients over 20 servers", clients=200, window=True, peers=POOLERS),
+    Workload("select-simple-2000", "select, 2,000 clients over 20 servers", clients=2000, window=True, peers=POOLERS),
     Workload("tpcb-16", "pgbench's tpcb-like, 16 clients", script="tpcb", goals=goals(0.95, 0.88, 0.95)),
     Workload("rows-50000", "50,000 small rows, 2 clients", script="rows", clients=2, goals=goals(0.60, None, 0.88),
              quick=True),
@@ -106,7 +108,8 @@ class Variant:
     binary: str = ""  # another program than the one that was built
 
 
-# The first is what is measured unless --variants says more.
+# The first is what is measured unless --variants says more. Sends batched by io_uring belong into a row with the column
+# "batched": the goals for it are there.
 VARIANTS = (
     Variant("plain", {"workers": 1}, "plain"),
     Variant("two-workers", {"workers": 2}, "two-workers"),
