@@ -50,8 +50,9 @@ class List {
   bool empty() const { return !head_.linked(); }
   size_t size() const { return size_; }
 
-  void push_back(T& item) { insert(head_.prev_, item); }
-  void push_front(T& item) { insert(&head_, item); }
+  // From whatever list it is in to the end (the beginning) of this one, also when it is in this one already.
+  void push_back(T& item) { insert_before(&head_, item); }
+  void push_front(T& item) { insert_before(head_.next_, item); }
 
   T* front() { return empty() ? nullptr : owner(head_.next_); }
   T* back() { return empty() ? nullptr : owner(head_.prev_); }
@@ -85,13 +86,14 @@ class List {
   static T* owner(Link* link) { return static_cast<T*>(link); }
   static const T* owner(const Link* link) { return static_cast<const T*>(link); }
 
-  void insert(Link* after, T& item) {
+  void insert_before(Link* place, T& item) {
     Link& link = item;
+    if (place == &link) place = link.next_;  // its own place goes with it
     link.unlink();
-    link.prev_ = after;
-    link.next_ = after->next_;
-    after->next_->prev_ = &link;
-    after->next_ = &link;
+    link.next_ = place;
+    link.prev_ = place->prev_;
+    place->prev_->next_ = &link;
+    place->prev_ = &link;
     link.size_ = &size_;
     ++size_;
   }

@@ -142,8 +142,29 @@ TEST(List, AnItemIsInOneListPerHook) {
   EXPECT_EQ(a.size(), 0U);
   EXPECT_EQ(b.size(), 1U);
   EXPECT_EQ(c.front(), &one);
-  b.push_back(one);  // again: to the end, still once
-  EXPECT_EQ(b.size(), 1U);
+}
+
+// To push an item that is last (or first) already once left it in no list at all, and a coroutine asleep for ever.
+TEST(List, AnItemPushedAgainIsMovedAndStaysIn) {
+  Item one(1), two(2);
+  List<Item, First> list;
+  for (int times = 0; times < 3; ++times) {
+    list.push_back(one);
+    EXPECT_EQ(numbers(list), std::vector<int>{1});
+    EXPECT_EQ(list.size(), 1U);
+    EXPECT_TRUE(static_cast<Hook<First>&>(one).linked());
+    list.push_front(one);
+    EXPECT_EQ(numbers(list), std::vector<int>{1});
+  }
+  list.push_back(two);
+  list.push_back(two);
+  EXPECT_EQ(numbers(list), (std::vector<int>{1, 2}));
+  list.push_back(one);
+  EXPECT_EQ(numbers(list), (std::vector<int>{2, 1}));
+  list.push_front(one);
+  list.push_front(one);
+  EXPECT_EQ(numbers(list), (std::vector<int>{1, 2}));
+  EXPECT_EQ(list.size(), 2U);
 }
 
 TEST(List, ADyingItemLeavesAndADyingListLetsGo) {

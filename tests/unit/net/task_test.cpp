@@ -365,6 +365,59 @@ TEST_F(WaitTest, OneDueCoroutineMayStopAnother) {
   EXPECT_EQ(0, alive);
 }
 
+Task<> closer(Stream& stream, Loop& loop, Micros when) {
+  Stream& victim = stream;
+  co_await sleep_until(loop, when);
+  victim.close();
+}
+
+// Its deadline has passed and it is to be resumed; then its stream wakes it, too. It slept for ever once.
+TEST_F(WaitTest, AWaiterWhoseTimeIsOverMayStillBeWoken) {
+  Spawned before;
+  const Micros when = soon();
+  before.start(*loop, closer(stream, *loop, when));
+  root.start(*loop, wait_readable(stream, when, alive, outcome));
+  EXPECT_TRUE(ends());
+  EXPECT_NE(0, outcome);
+}
+
+struct WriterElsewhere : StreamHandler {
+  Peer* to = nullptr;
+  void on_readable(Stream&) override { to->write("y"); }
+  void on_writable(Stream&) override {}
+};
+
+// The same at the tick's look at short reads: the bytes come behind the batch's events, in the turn of the deadline.
+TEST_F(WaitTest, BytesMayComeInTheTurnOfTheDeadline) {
+  auto [fd, other] = unix_pair();
+  Stream trigger;
+  WriterElsewhere writer;
+  ASSERT_TRUE(trigger.open(*loop, fd));
+  writer.to = &peer;
+  QuietTurn turn;
+  // Each try begins with a turn that ticks, so that the next tick is a whole one away.
+  for (int tries = 0; tries < 3; ++tries) {
+    trigger.set_handler(nullptr, nullptr);
+    outcome = 0;
+    const int ticks = turn.ticks;
+    while (turn.ticks == ticks)
+      loop->run_once(turn);
+    peer.write("x");
+    ASSERT_TRUE(run_until(*loop, [&] { return stream.maybe_readable(); }));
+    char bytes[16];
+    ASSERT_EQ(IoStatus::kOk, stream.read(bytes, sizeof bytes).status);  // short: to be looked at again
+    root.start(*loop, wait_readable(stream, loop->now() + kMillisecond, alive, outcome));
+    trigger.set_handler(&writer, nullptr);
+    other.write("x");
+    const Micros next_tick = monotonic_now() + kTick + kMillisecond;
+    ASSERT_TRUE(test::wait_until([&] { return monotonic_now() >= next_tick; }));
+    ASSERT_TRUE(ends());
+    EXPECT_NE(0, outcome);
+    (void)trigger.read(bytes, sizeof bytes);
+    (void)stream.read(bytes, sizeof bytes);
+  }
+}
+
 Task<> ping(Gate& mine, Gate& yours, Loop& loop, int& rounds) {
   int count = 0;
   while (count++ < 1000) {
