@@ -26,7 +26,7 @@ void accept(const Call& call) {
 
 // What an operation calls when it has ended, now or later: `call` and its context may be gone by then.
 Done when_done(const Call& call) {
-  return [job = call.job, done = call.done](Result<void> result) {
+  return [job = call.job, done = call.done](const Result<void>& result) {
     if (result.ok()) {
       succeed(*job, job->command.word);
     } else {
@@ -98,7 +98,7 @@ void do_show(const Call& call) {
     if (!fake) return refuse(call, invalid_command(job.command.text).message);
     outcome.rows.push_back({std::string(fake->value)});
   } else if (topic->topic == "HELP") {
-    outcome.notices.push_back("Console usage");
+    outcome.notices.emplace_back("Console usage");
     outcome.detail = help_text();
   } else {
     Rows rows = topic->collect ? merge(job.parts, topic->merge) : Rows();
@@ -111,7 +111,7 @@ void do_set(const Call& call) {
   Job& job = *call.job;
   const std::string& key = job.command.argument;
   if (find_fake(key)) {
-    job.outcome.notices.push_back("SET ignored");
+    job.outcome.notices.emplace_back("SET ignored");
     return accept(call);
   }
   log_issued(call);

@@ -1,8 +1,6 @@
 // A worker's counts: pools, statistics, lists, memory, itself.
 #include "admin/collect.hpp"
 
-#include <time.h>
-
 #include <unordered_set>
 
 #include "admin/averages.hpp"
@@ -26,7 +24,7 @@ std::vector<LocalPool*> live_pools(session::Hub& hub) {
     known.insert(shared->id);
   std::vector<LocalPool*> live;
   for (LocalPool* pool : hub.pools()) {
-    if (known.count(pool->shared().id) > 0) live.push_back(pool);
+    if (known.contains(pool->shared().id)) live.push_back(pool);
   }
   return live;
 }

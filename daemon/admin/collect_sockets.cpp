@@ -1,5 +1,4 @@
 // A worker's connections, one row each: SHOW CLIENTS, SERVERS, SOCKETS, ACTIVE_SOCKETS, FDS.
-#include <time.h>
 
 #include <cstdio>
 

@@ -122,7 +122,7 @@ net::Task<bool> drain(Console& console) {
 
 // More of the client's words. False: the client is gone.
 net::Task<bool> listen(Console& console) {
-  std::array<char, kRead> bytes;
+  std::array<char, kRead> bytes{};
   net::Stream& stream = console.client.stream;
   for (;;) {
     const net::IoResult got = stream.read(bytes.data(), bytes.size());

@@ -103,6 +103,7 @@ std::map<std::string, size_t> zones_of(const Context& context) {
 
 }  // namespace
 
+// NOLINTBEGIN(performance-unnecessary-value-param): one signature for all (Present); those that can, move from it
 Rows show_databases(Rows, const Context& context) {
   Rows rows;
   for (const auto& entry : context.books.databases()) {
@@ -237,12 +238,14 @@ Rows present_memory(Rows merged, const Context& context) {
                                            "server_prepared_statement_cache"};
   Rows rows;
   for (const char* name : kOrder) {
-    RowCells row = found.count(name) > 0 ? found[name] : RowCells{name, "0", "0", "0", "0"};
+    RowCells row = found.contains(name) ? found[name] : RowCells{name, "0", "0", "0", "0"};
     for (size_t at = 1; at < row.size(); ++at)
       row[at] = int4(number_of(row[at]));
     rows.push_back(std::move(row));
   }
   return rows;
 }
+
+// NOLINTEND(performance-unnecessary-value-param)
 
 }  // namespace pgweir::admin

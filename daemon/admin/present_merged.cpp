@@ -113,6 +113,7 @@ Rows present_fds(Rows merged, const Context& context) {
   return rows;
 }
 
+// NOLINTBEGIN(performance-unnecessary-value-param): one signature for all (Present); those that can, move from it
 Rows present_stats(Rows merged, const Context& context) {
   return rows_of_stats(merged, context, true, true);
 }
@@ -136,5 +137,7 @@ Rows present_totals(Rows merged, const Context& context) {
     rows.push_back({std::string("avg_") + kLabels[at], means[at]});
   return rows;
 }
+
+// NOLINTEND(performance-unnecessary-value-param)
 
 }  // namespace pgweir::admin

@@ -157,7 +157,7 @@ ConsoleProtocol::Handled ConsoleProtocol::on_parse(ByteView body, std::string& o
   const uint16_t types = reader.u16();
   reader.bytes(uint64_t{4} * types);
   if (!reader.at_end()) return batch_error(out, kConsoleError, kBadFormat);
-  if (!name.empty() && statements_.count(name) > 0)
+  if (!name.empty() && statements_.contains(name))
     return batch_error(out, "42P05", cat("prepared statement \"", name, "\" already exists"));
   if (statements_.size() >= kMostStatements) return batch_error(out, "54000", "too many prepared statements");
   Result<Statement> statement = prepare(text);
@@ -187,7 +187,7 @@ ConsoleProtocol::Handled ConsoleProtocol::on_bind(ByteView body, std::string& ou
   for (uint16_t& format : asked)
     format = reader.u16();
   if (!reader.at_end()) return batch_error(out, kConsoleError, kBadFormat);
-  if (!portal.empty() && portals_.count(portal) > 0)
+  if (!portal.empty() && portals_.contains(portal))
     return batch_error(out, "42P03", cat("cursor \"", portal, "\" already exists"));
   if (portals_.size() >= kMostPortals) return batch_error(out, "54000", "too many portals");
   Result<std::vector<uint16_t>> formats = spread(asked, found->second.columns);

@@ -38,12 +38,12 @@ HbaAddress HbaAddress::of(ByteView bytes) {
 HbaAddress HbaAddress::of(const sockaddr* address) {
   if (!address) return {};
   if (address->sa_family == AF_INET) {
-    sockaddr_in v4;
+    sockaddr_in v4{};
     std::memcpy(&v4, address, sizeof v4);
     return of(ByteView(reinterpret_cast<const char*>(&v4.sin_addr), 4));
   }
   if (address->sa_family == AF_INET6) {
-    sockaddr_in6 v6;
+    sockaddr_in6 v6{};
     std::memcpy(&v6, address, sizeof v6);
     return of(ByteView(reinterpret_cast<const char*>(&v6.sin6_addr), 16));
   }

@@ -228,9 +228,9 @@ class LineReader {
   // Such rules stay, because to skip them would let a later, laxer rule decide; but nobody can log in by them.
   void warn_if_hopeless(const HbaRule& rule) {
     if (rule.method == HbaMethod::kPeer && rule.type != HbaType::kLocal)
-      warnings_.push_back("peer works on Unix sockets only: nobody can log in by this rule");
+      warnings_.emplace_back("peer works on Unix sockets only: nobody can log in by this rule");
     if (rule.method == HbaMethod::kCert && (rule.type == HbaType::kLocal || rule.type == HbaType::kHostNoSsl))
-      warnings_.push_back("cert needs TLS: nobody can log in by this rule");
+      warnings_.emplace_back("cert needs TLS: nobody can log in by this rule");
   }
 
   LineTokens tokens_;

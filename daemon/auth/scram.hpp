@@ -18,11 +18,11 @@ inline constexpr char kScramFailed[] = "SASL authentication failed";
 inline constexpr char kScramWrongMechanism[] = "client selected an invalid SASL authentication mechanism";
 
 inline constexpr uint32_t kMaxScramIterations =
-    1'000'000;                                         // more is refused: it would burn a CPU for a peer's pleasure
-inline constexpr size_t kMaxScramMessage = 16 * 1024;  // bytes of any one message
-inline constexpr size_t kMaxScramNonce = 1024;         // bytes, each side's part
-inline constexpr size_t kMaxScramSalt = 1024;          // bytes, decoded
-inline constexpr size_t kScramSaltSize = 16;           // of the salts that we make
+    1'000'000;  // more is refused: it would burn a CPU for a peer's pleasure
+inline constexpr size_t kMaxScramMessage = size_t{16} * 1024;  // bytes of any one message
+inline constexpr size_t kMaxScramNonce = 1024;                 // bytes, each side's part
+inline constexpr size_t kMaxScramSalt = 1024;                  // bytes, decoded
+inline constexpr size_t kScramSaltSize = 16;                   // of the salts that we make
 
 // The verifier of a plain password. Costs `iterations` rounds of PBKDF2 (about 0.4 ms per 1000): callers cache the
 // result per user record, and run it off the loop where iterations exceed kScramIterationsOnLoop.

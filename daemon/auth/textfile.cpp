@@ -2,7 +2,6 @@
 #include "auth/textfile.hpp"
 
 #include <cerrno>
-#include <cstring>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,7 +28,7 @@ class Descriptor {
 };
 
 Error system_error() {
-  return Error{std::string(strerrordesc_np(errno) ? strerrordesc_np(errno) : "unknown error")};
+  return Error{errno_text(errno)};
 }
 }  // namespace
 

@@ -12,13 +12,13 @@ namespace pgweir {
 using ByteView = std::string_view;
 
 inline uint16_t load_be16(const char* at) {
-  uint16_t raw;
+  uint16_t raw = 0;
   std::memcpy(&raw, at, sizeof raw);
   return __builtin_bswap16(raw);
 }
 
 inline uint32_t load_be32(const char* at) {
-  uint32_t raw;
+  uint32_t raw = 0;
   std::memcpy(&raw, at, sizeof raw);
   return __builtin_bswap32(raw);
 }

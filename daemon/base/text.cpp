@@ -1,6 +1,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace pgweir {
 
@@ -45,6 +46,11 @@ std::vector<std::string> split_names(std::string_view list) {
 bool list_contains(std::string_view list, std::string_view name) {
   auto names = split_names(list);
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string errno_text(int code) {
+  const char* known = strerrordesc_np(code);
+  return known ? std::string(known) : cat("Unknown error ", code);
 }
 
 }  // namespace pgweir

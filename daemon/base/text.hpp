@@ -39,4 +39,7 @@ std::vector<std::string> split_names(std::string_view list);
 // Exact match of `name` against such a list.
 bool list_contains(std::string_view list, std::string_view name);
 
+// What errno value `code` means; unlike strerror() never in a buffer that threads share.
+std::string errno_text(int code);
+
 }  // namespace pgweir

@@ -81,8 +81,8 @@ bool prove_by_certificate(ClientLogin& login) {
 }
 
 std::string account_name(uid_t uid) {
-  std::array<char, 4096> room;
-  passwd entry;
+  std::array<char, 4096> room{};
+  passwd entry{};
   passwd* found = nullptr;
   if (getpwuid_r(uid, &entry, room.data(), room.size(), &found) != 0 || !found) return {};
   return entry.pw_name;

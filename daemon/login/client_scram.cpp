@@ -53,7 +53,7 @@ net::Task<std::optional<auth::ScramVerifier>> verifier_of_plain(ClientLogin& log
     note.iterations = made->iterations;
     note.first_key = made->stored_key.view();
     note.server_key = made->server_key.view();
-    user->verifier.keep(std::move(note));
+    user->verifier.keep(note);
   }
   co_return std::move(made);
 }
@@ -76,7 +76,7 @@ void keep_keys(ClientLogin& login, const auth::ScramKeys& keys) {
   note.mark = mark_of(login.hub, login.secret.text(), login.user);
   note.first_key = keys.client_key.view();
   note.server_key = keys.server_key.view();
-  login.client.user->client_keys.keep(std::move(note));
+  login.client.user->client_keys.keep(note);
 }
 
 bool fail(ClientLogin& login, const Error& why) {

@@ -1,7 +1,5 @@
 #include "login/connect.hpp"
 
-#include <cstring>
-
 #include "base/text.hpp"
 #include "net/wait.hpp"
 #include "wire/builder.hpp"
@@ -33,7 +31,7 @@ net::Task<std::string> dial(session::Hub& hub, net::Stream& stream, net::Address
   const int error = net::connect_error(stream.fd());
   if (error == 0) co_return std::string();
   stream.close();
-  co_return cat("connect(): ", std::strerror(error));
+  co_return cat("connect(): ", errno_text(error));
 }
 
 namespace {
@@ -76,8 +74,8 @@ net::Task<SecuredResult> secure(net::Stream& stream, std::shared_ptr<const net::
     co_return SecuredResult{optional ? Secured::kPlain : Secured::kRefused, "server refused SSL"};
   }
   if (answer != 'S') co_return failed("bad sslreq answer");
-  const std::string verify = context->verifies_name() ? host : std::string();
-  if (!stream.start_tls_client(context, verify, host)) co_return failed("out of memory for TLS");
+  const std::string verify_host = context->verifies_name() ? host : std::string();
+  if (!stream.start_tls_client(context, verify_host, host)) co_return failed("out of memory for TLS");
   SecuredResult result = co_await handshake(stream, deadline);
   co_return result;
 }

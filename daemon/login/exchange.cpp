@@ -12,7 +12,7 @@ namespace pgweir::login {
 
 namespace {
 
-constexpr size_t kMostWhole = 64 * 1024;  // longer messages are looked at by their beginning only
+constexpr size_t kMostWhole = size_t{64} * 1024;  // longer messages are looked at by their beginning only
 constexpr size_t kMostError = 1000;
 
 void take_locals(session::Server& server) {

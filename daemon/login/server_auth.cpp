@@ -87,7 +87,7 @@ void remember(ServerLogin& login) {
   note.iterations = memory.iterations;
   note.first_key = memory.keys.client_key.view();
   note.server_key = memory.keys.server_key.view();
-  login.shared->server_keys.keep(std::move(note));
+  login.shared->server_keys.keep(note);
 }
 
 bool choose_scram_client(ServerLogin& login) {

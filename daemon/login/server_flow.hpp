@@ -15,7 +15,7 @@
 namespace pgweir::login {
 
 inline constexpr uint32_t kMostLoginMessage = 64 * 1024;  // bytes of one message of a server before it has let us in
-inline constexpr size_t kMostLoginBytes = 1024 * 1024;    // of all of them
+inline constexpr size_t kMostLoginBytes = size_t{1024} * 1024;  // of all of them
 
 // Why a login to a server failed.
 struct LoginFailure {

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kPathOffset = offsetof(sockaddr_un, sun_path);
 }
 
-Address::Address() {
+Address::Address() {  // NOLINT(*-member-init): memset reaches all of the union
   std::memset(&ip_, 0, sizeof ip_);
   ip_.any.sa_family = AF_UNSPEC;
 }

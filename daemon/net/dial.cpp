@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/text.hpp"
 
@@ -16,7 +15,7 @@ void set(int fd, int level, int name, int value) {
 }
 
 Error failed(const char* step, int error) {
-  return Error{cat(step, "(): ", std::strerror(error))};
+  return Error{cat(step, "(): ", errno_text(error))};
 }
 }  // namespace
 
@@ -42,14 +41,14 @@ void apply_socket_options(int fd, const SocketOptions& options) {
 }
 
 Result<int> begin_connect(const Address& to, const SocketOptions& options) {
-  sockaddr_storage address;
+  sockaddr_storage address{};
   socklen_t size = to.to_sockaddr(address);
   if (size == 0) return Error{"connect(): no address"};
   int fd = socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return failed("socket", errno);
   if (to.is_ip()) set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   apply_socket_options(fd, to.family(), options);
-  int result;
+  int result = 0;
   do {
     result = connect(fd, reinterpret_cast<sockaddr*>(&address), size);
   } while (result < 0 && errno == EINTR);

@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <iterator>
 
 #include "base/text.hpp"
@@ -36,7 +35,7 @@ class Socket {
 };
 
 Error failed(const char* step) {
-  return Error{cat(step, "(): ", std::strerror(errno))};
+  return Error{cat(step, "(): ", errno_text(errno))};
 }
 
 bool set(int fd, int level, int name, int value) {
@@ -47,8 +46,9 @@ Result<gid_t> find_group(const std::string& group) {
   gid_t number = 0;
   auto [end, error] = std::from_chars(group.data(), group.data() + group.size(), number);
   if (error == std::errc() && end == group.data() + group.size()) return number;
-  std::vector<char> buffer(16 * 1024);
-  struct ::group entry, *found = nullptr;
+  std::vector<char> buffer(size_t{16} * 1024);
+  struct ::group entry {};
+  struct ::group* found = nullptr;
   while (getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found) == ERANGE && buffer.size() < (1 << 20))
     buffer.resize(buffer.size() * 2);
   if (!found) return Error{cat("getgrnam(): no group \"", group, '"')};
@@ -67,7 +67,7 @@ Result<void> set_rights(const std::string& path, const UnixListenOptions& option
 }
 
 Result<void> remove_stale(const std::string& path) {
-  struct stat status;
+  struct stat status {};
   if (lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return {};
     return failed("stat");
@@ -88,7 +88,7 @@ bool concerns_one_connection(int error) {
 
 Result<std::unique_ptr<Listener>> Listener::tcp(Loop& loop, const Address& address, const ListenOptions& options,
                                                 AcceptHandler& handler) {
-  sockaddr_storage raw;
+  sockaddr_storage raw{};
   socklen_t size = address.to_sockaddr(raw);
   Socket fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return failed("socket");
@@ -114,7 +114,7 @@ Result<std::unique_ptr<Listener>> Listener::unix_socket(Loop& loop, const std::s
     Result<void> removed = remove_stale(path);
     if (!removed) return removed.error();
   }
-  sockaddr_storage raw;
+  sockaddr_storage raw{};
   socklen_t size = address->to_sockaddr(raw);
   Socket fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return failed("socket");
@@ -169,7 +169,7 @@ Listener::~Listener() {
 }
 
 Address Listener::address() const {
-  sockaddr_storage raw;
+  sockaddr_storage raw{};
   socklen_t size = sizeof raw;
   if (getsockname(fd_, reinterpret_cast<sockaddr*>(&raw), &size) != 0) return {};
   return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), size);
@@ -177,7 +177,7 @@ Address Listener::address() const {
 
 void Listener::on_ready() {
   for (int count = 0; count < kAcceptsPerEvent && !paused_ && !resting_; ++count) {
-    sockaddr_storage raw;
+    sockaddr_storage raw{};
     socklen_t size = sizeof raw;
     int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&raw), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
@@ -256,7 +256,7 @@ Result<std::vector<Address>> resolve_listen(const std::string& item, int port) {
 bool unix_socket_in_use(const std::string& path) {
   Result<Address> address = Address::unix_path(path);
   if (!address) return false;
-  sockaddr_storage raw;
+  sockaddr_storage raw{};
   socklen_t size = address->to_sockaddr(raw);
   // Non-blocking: a full queue (EAGAIN) is a queue that somebody has.
   Socket fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

@@ -23,7 +23,10 @@ struct Chunk {
 // Keeps a few chunks for the next slow peer. One a loop.
 class ChunkPool {
  public:
+  ChunkPool() = default;
   ~ChunkPool();
+  ChunkPool(const ChunkPool&) = delete;
+  ChunkPool& operator=(const ChunkPool&) = delete;
   std::unique_ptr<Chunk> take();  // null: out of memory
   void give(std::unique_ptr<Chunk> chunk);
   size_t kept() const { return kept_; }

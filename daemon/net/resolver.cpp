@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -232,7 +231,7 @@ Lookup ask_system(const std::string& name) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   int code = getaddrinfo(name.c_str(), nullptr, &hints, &found);
-  if (code != 0) return Error{code == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(code)};
+  if (code != 0) return Error{code == EAI_SYSTEM ? errno_text(errno) : std::string(gai_strerror(code))};
   std::vector<Address> out;
   for (addrinfo* one = found; one; one = one->ai_next) {
     Address address = Address::from_sockaddr(one->ai_addr, one->ai_addrlen);

@@ -8,7 +8,7 @@
 namespace pgweir::net {
 
 namespace {
-constexpr size_t kKeptScratch = 1024 * 1024;
+constexpr size_t kKeptScratch = size_t{1024} * 1024;
 
 void shrink(std::string& scratch) {
   if (scratch.capacity() > kKeptScratch) std::string().swap(scratch);

@@ -117,7 +117,7 @@ class [[nodiscard]] Task {
 };
 
 // A running root coroutine. Not movable; lives in what the coroutine works for. Destroying it stops the coroutine.
-class Spawned final : private TaskRoot {
+class Spawned final : private TaskRoot {  // NOLINT(*-virtual-class-destructor): final
  public:
   Spawned() = default;
   ~Spawned() { stop(); }

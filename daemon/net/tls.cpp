@@ -68,9 +68,9 @@ Result<unsigned> parse_protocols(const std::string& list) {
 std::string ssl_reason() {
   unsigned long code = ERR_get_error();
   const char* reason = code ? ERR_reason_error_string(code) : nullptr;
-  std::string text = reason ? reason : code && ERR_SYSTEM_ERROR(code) ? std::strerror(ERR_GET_REASON(code)) : "unknown";
   ERR_clear_error();
-  return text;
+  if (reason) return reason;
+  return code && ERR_SYSTEM_ERROR(code) ? errno_text(ERR_GET_REASON(code)) : "unknown";
 }
 
 // RFC 7301; PostgreSQL's name. A list without it is refused (no_application_protocol); no list at all never gets here.

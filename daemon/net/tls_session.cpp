@@ -20,8 +20,8 @@ namespace pgweir::net {
 namespace {
 // A peer that lets us work without ever sending data: raw bytes that may be read for nothing in one call, and answers
 // (KeyUpdate) that may pile up unread.
-constexpr size_t kRawAllowance = 256 * 1024;
-constexpr size_t kMostControl = 64 * 1024;
+constexpr size_t kRawAllowance = size_t{256} * 1024;
+constexpr size_t kMostControl = size_t{64} * 1024;
 }  // namespace
 
 struct TlsSession::Bio {
@@ -96,7 +96,7 @@ namespace {
 class Working {
  public:
   Working(Stream*& slot, Stream& stream) : slot_(slot) {
-    slot_ = &stream;
+    slot = &stream;
     ERR_clear_error();
   }
   ~Working() { slot_ = nullptr; }
@@ -215,7 +215,7 @@ IoResult TlsSession::write(Stream& stream, const char* from, size_t size) {
   std::string& records = stream.loop()->cipher_scratch();
   records.clear();
   size_t written = 0;
-  int result;
+  int result = 0;
   {
     Working working(stream_, stream);
     gather_ = &records;
@@ -261,7 +261,7 @@ IoResult TlsSession::failure(int ssl_result, const char* doing) {
 
 std::string TlsSession::describe(int ssl_error) const {
   if (name_mismatch_) return cat("name \"", verify_host_, "\" not present in server certificate");
-  if (ssl_error == SSL_ERROR_SYSCALL && system_error_) return std::strerror(system_error_);
+  if (ssl_error == SSL_ERROR_SYSCALL && system_error_) return errno_text(system_error_);
   unsigned long code = ERR_peek_error();
   const char* reason = code ? ERR_reason_error_string(code) : nullptr;
   std::string text = reason ? reason : "unknown error";

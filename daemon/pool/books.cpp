@@ -141,7 +141,7 @@ std::vector<std::string> Books::apply(SnapshotPtr snapshot) {
     std::erase_if(pools_, [&](const auto& item) { return item.first.first == name; });
   }
   for (const auto& [name, config] : snapshot_->databases) {
-    if (databases_.count(name)) continue;
+    if (databases_.contains(name)) continue;
     auto entry = std::make_shared<SharedDatabase>(name, config, false);
     set_limits(*entry);
     databases_[name] = entry;

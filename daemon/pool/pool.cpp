@@ -287,14 +287,14 @@ ServerEntry* Pool::next_to_close(Micros now, bool paused, Unfit* why) {
   return nullptr;
 }
 
-ServerEntry* Pool::eviction_candidate() const {
-  const auto& idle = servers(ServerState::kIdle);
-  const auto& used = servers(ServerState::kUsed);
-  const ServerEntry* oldest = nullptr;
+ServerEntry* Pool::eviction_candidate() {
+  auto& idle = servers(ServerState::kIdle);
+  auto& used = servers(ServerState::kUsed);
+  ServerEntry* oldest = nullptr;
   if (clients(ClientState::kWaiting).empty()) oldest = used.front();
-  const ServerEntry* rested = idle.back();
+  ServerEntry* rested = idle.back();
   if (!oldest || (rested && rested->last_activity < oldest->last_activity)) oldest = rested;
-  return const_cast<ServerEntry*>(oldest);
+  return oldest;
 }
 
 }  // namespace pgweir::pool

@@ -132,7 +132,7 @@ class Pool {
   // Idle servers that have rested longer than server_check_delay become used.
   void age_idle(Micros now);
   // The longest idle server (idle, or used if nobody waits here); null if none.
-  ServerEntry* eviction_candidate() const;
+  ServerEntry* eviction_candidate();
 
  private:
   void publish_wait();

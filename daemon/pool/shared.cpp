@@ -135,7 +135,7 @@ void SharedPool::login_works() {
 
 bool SharedPool::verified(const std::string& setting) const {
   std::lock_guard lock(mutex_);
-  return verified_.count(setting) > 0;
+  return verified_.contains(setting);
 }
 
 void SharedPool::set_verified(const std::string& setting) {

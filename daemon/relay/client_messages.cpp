@@ -17,8 +17,8 @@ using track::Kind;
 
 namespace {
 
-constexpr size_t kMostGathered = 64 * 1024;     // smaller messages are whole before a server is taken for them
-constexpr size_t kMostRemembered = 256 * 1024;  // of an unnamed statement
+constexpr size_t kMostGathered = size_t{64} * 1024;     // smaller messages are whole before a server is taken for them
+constexpr size_t kMostRemembered = size_t{256} * 1024;  // of an unnamed statement
 constexpr size_t kMostDeallocate = 1024;        // longer queries are not looked at
 constexpr std::string_view kDeallocateStandIn = "DEALLOCATE \"PGWEIR_GONE\"";
 static_assert(kDeallocateStandIn.substr(12, 11) == track::Statement::kStandIn);

@@ -17,7 +17,7 @@ using track::Kind;
 
 namespace {
 
-constexpr size_t kMostKept = 16 * 1024;  // larger batches are not sent twice
+constexpr size_t kMostKept = size_t{16} * 1024;  // larger batches are not sent twice
 
 bool same_name(RetryCopy& copy, ByteView name) {
   if (copy.name.empty()) copy.name = name;

@@ -23,8 +23,8 @@ bool between_messages(const End& end) {
 
 constexpr int kReadsATurn = 8;  // then others have their turn
 constexpr size_t kHeaderSize = 5;
-constexpr size_t kSmall = 4 * 1024;
-constexpr size_t kMostHeld = 64 * 1024;  // of a server's message that we would like to see whole but need not
+constexpr size_t kSmall = size_t{4} * 1024;
+constexpr size_t kMostHeld = size_t{64} * 1024;  // of a server's message that we would like to see whole but need not
 }  // namespace
 
 // ---- events ----

@@ -71,7 +71,8 @@ CommandLine parse_command_line(int argc, char** argv) {
   const std::string program = argc > 0 ? argv[0] : "pgweir";
   optind = 0;
   opterr = 0;
-  for (int flag; (flag = getopt_long(argc, argv, ":dqRu:vVh", kOptions, nullptr)) != -1;) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before there are threads
+  for (int flag = 0; (flag = getopt_long(argc, argv, ":dqRu:vVh", kOptions, nullptr)) != -1;) {
     switch (flag) {
       case 'd': line.daemon = true; break;
       case 'q': line.quiet = true; break;

@@ -204,7 +204,7 @@ std::string syslog_line(const LogRecord& record, std::string_view ident, int fac
 }
 
 bool stderr_is_journal() {
-  const char* stream = std::getenv("JOURNAL_STREAM");
+  const char* stream = std::getenv("JOURNAL_STREAM");  // NOLINT(concurrency-mt-unsafe): nobody sets any
   if (!stream) return false;
   unsigned long long device = 0;
   unsigned long long inode = 0;
@@ -233,7 +233,7 @@ std::unique_ptr<LogSink> stream_sink(int fd, bool to_journal) {
 
 Result<std::unique_ptr<LogSink>> file_sink(const std::string& path) {
   int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return Error{cat("Cannot open logfile: '", path, "': ", std::strerror(errno))};
+  if (fd < 0) return Error{cat("Cannot open logfile: '", path, "': ", errno_text(errno))};
   return std::unique_ptr<LogSink>(std::make_unique<FileSink>(path, fd));
 }
 

@@ -3,13 +3,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <limits>
 
@@ -30,7 +29,7 @@ Result<void> PidFile::check(const std::string& path, Logger& log) {
   std::ifstream in(path);
   if (!in) {
     if (errno == ENOENT) return {};
-    return Error{cat("could not open pidfile '", path, "': ", std::strerror(errno))};
+    return Error{cat("could not open pidfile '", path, "': ", errno_text(errno))};
   }
   long pid = 0;
   in >> pid;  // stays 0 when there is no number
@@ -48,12 +47,12 @@ Result<void> PidFile::check(const std::string& path, Logger& log) {
 Result<void> PidFile::write(const std::string& path) {
   if (path.empty()) return {};
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd < 0) return Error{cat("could not open pidfile '", path, "': ", std::strerror(errno))};
+  if (fd < 0) return Error{cat("could not open pidfile '", path, "': ", errno_text(errno))};
   std::string text = cat(getpid(), "\n");
   bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   ::close(fd);
   path_ = path;
-  if (!written) return Error{cat("could not write pidfile '", path, "': ", std::strerror(errno))};
+  if (!written) return Error{cat("could not write pidfile '", path, "': ", errno_text(errno))};
   return {};
 }
 
@@ -66,14 +65,14 @@ void PidFile::remove() {
 }
 
 Result<void> become(const std::string& name) {
-  const passwd* account = getpwnam(name.c_str());
+  const passwd* account = getpwnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): one thread yet
   if (!account) return Error{cat("could not find user '", name, "' to switch to")};
   const uid_t uid = account->pw_uid;
   const gid_t gid = account->pw_gid;
   if (getuid() == uid && geteuid() == uid) return {};
   bool root = geteuid() == 0;
   bool done = (!root || initgroups(name.c_str(), gid) == 0) && setgid(gid) == 0 && setuid(uid) == 0;
-  if (!done) return Error{cat("failed to assume identity of user '", name, "': ", std::strerror(errno))};
+  if (!done) return Error{cat("failed to assume identity of user '", name, "': ", errno_text(errno))};
   // There must be no way back.
   if (uid != 0 && (setuid(0) == 0 || getuid() != uid || geteuid() != uid || getegid() != gid))
     return Error{cat("failed to assume identity of user '", name, "': root's rights remain")};
@@ -83,12 +82,12 @@ Result<void> become(const std::string& name) {
 Result<void> daemonize() {
   for (int round = 0; round < 2; ++round) {
     pid_t child = fork();
-    if (child < 0) return Error{cat("fork failed: ", std::strerror(errno))};
+    if (child < 0) return Error{cat("fork failed: ", errno_text(errno))};
     if (child > 0) _exit(0);
     if (round == 0) setsid();
   }
   int null = ::open("/dev/null", O_RDWR);
-  if (null < 0) return Error{cat("cannot open /dev/null: ", std::strerror(errno))};
+  if (null < 0) return Error{cat("cannot open /dev/null: ", errno_text(errno))};
   for (int fd = 0; fd <= 2; ++fd)
     dup2(null, fd);
   if (null > 2) ::close(null);

@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 
 #include "base/text.hpp"
 
@@ -33,7 +32,7 @@ Result<std::unique_ptr<Signals>> Signals::create(workers::Director& director, Lo
   std::unique_ptr<Signals> signals(new Signals(director, log));
   sigset_t set = handled();
   signals->fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (signals->fd_ < 0) return Error{cat("signalfd: ", std::strerror(errno))};
+  if (signals->fd_ < 0) return Error{cat("signalfd: ", errno_text(errno))};
   Signals* self = signals.get();
   auto watch = net::Watch::create(director.loop(), signals->fd_, [self] { self->read(); });
   if (!watch) return watch.error();

@@ -52,7 +52,7 @@ std::vector<int> passed_sockets() {
 }
 
 bool under_service_manager() {
-  return std::getenv("NOTIFY_SOCKET") != nullptr;
+  return std::getenv("NOTIFY_SOCKET") != nullptr;  // NOLINT(concurrency-mt-unsafe): nobody sets any
 }
 
 }  // namespace pgweir::service

@@ -42,7 +42,7 @@ bool in_sync(const Client* client, const Server& server) {
 Reason reason_of(pool::Unfit unfit) {
   switch (unfit) {
     case pool::Unfit::kDisconnected: return Reason::kServerLostIdle;
-    case pool::Unfit::kNotInSync: return Reason::kServerNotReady;
+    case pool::Unfit::kNotInSync:
     case pool::Unfit::kInTransaction: return Reason::kServerNotReady;
     case pool::Unfit::kObsolete: return Reason::kServerObsolete;
     case pool::Unfit::kPaused: return Reason::kPauseMode;

@@ -29,9 +29,9 @@ struct End {
 // (new heads of messages, SETs) go into scribble chunks. Both are valid until the next flush has ended.
 class Outbox {
  public:
-  static constexpr size_t kArena = 256 * 1024;
-  static constexpr size_t kSlot = 16 * 1024;  // a read of this much is a stream: it goes on with kLargeSlot
-  static constexpr size_t kLargeSlot = 128 * 1024;
+  static constexpr size_t kArena = size_t{256} * 1024;
+  static constexpr size_t kSlot = size_t{16} * 1024;  // a read of this much is a stream: it goes on with kLargeSlot
+  static constexpr size_t kLargeSlot = size_t{128} * 1024;
 
   Outbox();
   ~Outbox();

@@ -47,7 +47,7 @@ Result<void> check_socket_dir(const std::string& text) {
 
 Result<void> check_name_or_address(const std::string& item) {
   if (item.find(':') != std::string::npos) {
-    in6_addr parsed;
+    in6_addr parsed{};
     std::string bare = item.substr(0, item.find('%'));  // a scope is the system's business
     if (::inet_pton(AF_INET6, bare.c_str(), &parsed) != 1) {
       return Error{cat("\"", item, "\" is no IPv6 address (a port does not belong here)")};

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -20,9 +19,10 @@ namespace pgweir::settings {
 namespace {
 
 constexpr size_t kMostNested = 10;
-constexpr size_t kMostBytes = 64u << 20;   // of all files together: beyond it somebody includes a device or himself
-constexpr size_t kShieldPiece = 200;       // hex digits a line; iniparser refuses lines over 1024 bytes
-constexpr size_t kBatchBytes = 16 * 1024;  // iniparser's dictionary searches all it holds: many small ones are quick
+constexpr size_t kMostBytes = 64u << 20;  // of all files together: beyond it somebody includes a device or himself
+constexpr size_t kShieldPiece = 200;      // hex digits a line; iniparser refuses lines over 1024 bytes
+constexpr size_t kBatchBytes =
+    size_t{16} * 1024;  // iniparser's dictionary searches all it holds: many small ones are quick
 
 bool bare_name_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -145,8 +145,8 @@ class Reader {
     struct stat facts = {};
     errno = 0;
     std::ifstream in(path, std::ios::binary);
-    if (!in || ::stat(path.c_str(), &facts) != 0) return unreadable(told, from_line, path, std::strerror(errno));
-    if (S_ISDIR(facts.st_mode)) return unreadable(told, from_line, path, std::strerror(EISDIR));
+    if (!in || ::stat(path.c_str(), &facts) != 0) return unreadable(told, from_line, path, errno_text(errno));
+    if (S_ISDIR(facts.st_mode)) return unreadable(told, from_line, path, errno_text(EISDIR));
     const std::pair<dev_t, ino_t> identity{facts.st_dev, facts.st_ino};
     if (std::find(nested_.begin(), nested_.end(), identity) != nested_.end())
       return problem(told, from_line, cat("\"", path, "\" includes itself"));
@@ -178,7 +178,7 @@ class Reader {
   void problem(const std::string& path, int line, std::string text) {
     ini_.errors.push_back({path, line, std::move(text)});
   }
-  void unreadable(const std::string& told, int line, const std::string& path, const char* reason) {
+  void unreadable(const std::string& told, int line, const std::string& path, const std::string& reason) {
     if (nested_.empty()) ini_.unreadable = true;
     problem(told, line, cat("could not load file \"", path, "\": ", reason));
   }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <map>
 
 #include "base/bytes.hpp"
@@ -142,7 +141,7 @@ class Loader {
 
   void readable(const char* setting, const std::string& path) {
     if (path.empty() || ::access(path.c_str(), R_OK) == 0) return;
-    error_at(setting, cat("TLS setup failed: could not read ", setting, " \"", path, "\": ", std::strerror(errno)));
+    error_at(setting, cat("TLS setup failed: could not read ", setting, " \"", path, "\": ", errno_text(errno)));
   }
 
   void cross_check() {

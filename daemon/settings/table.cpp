@@ -82,7 +82,7 @@ size_t distance(const std::string& a, const std::string& b) {
 // Keeps the nearest of the names that it is shown: at most a third of the letters may differ.
 class Nearest {
  public:
-  explicit Nearest(std::string name) : name_(lower(name)), least_(name_.size() / 3 + 1) {}
+  explicit Nearest(const std::string& name) : name_(lower(name)), least_(name_.size() / 3 + 1) {}
 
   void consider(const std::string& candidate) {
     if (name_.size() > 64) return;

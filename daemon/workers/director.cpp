@@ -198,7 +198,7 @@ void DirectorImpl::take(const std::shared_ptr<admin::Job>& job) {
 }
 
 // Runs the job's collector on every worker, then `next` here.
-void DirectorImpl::gather(const std::shared_ptr<admin::Job>& job, std::function<void()> next) {
+void DirectorImpl::gather(const std::shared_ptr<admin::Job>& job, const std::function<void()>& next) {
   job->parts.assign(fleet_.size(), {});
   job->due = static_cast<int>(fleet_.size());
   for (unsigned number = 0; number < fleet_.size(); ++number) {

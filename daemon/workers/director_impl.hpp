@@ -21,6 +21,8 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
  public:
   DirectorImpl(DirectorOptions options, Logger& log, Hooks hooks, std::unique_ptr<net::Loop> loop);
   ~DirectorImpl() override;
+  DirectorImpl(const DirectorImpl&) = delete;
+  DirectorImpl& operator=(const DirectorImpl&) = delete;
 
   Result<void> make_workers();
 
@@ -71,13 +73,13 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
 
   // jobs
   void take(const std::shared_ptr<admin::Job>& job);
-  void gather(const std::shared_ptr<admin::Job>& job, std::function<void()> next);
+  void gather(const std::shared_ptr<admin::Job>& job, const std::function<void()>& next);
   void finish(const std::shared_ptr<admin::Job>& job);
   admin::Context context();
   void on_every_worker(const std::function<void(Worker&)>& what);
   void sweep_all();
   // Asks every worker, adds up what they say, then calls `then` here.
-  void count(std::function<size_t(Worker&)> ask, std::function<void(size_t)> then);
+  void count(const std::function<size_t(Worker&)>& ask, const std::function<void(size_t)>& then);
 
   // SUSPEND (director_suspend.cpp)
   struct Rest {
@@ -97,7 +99,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void sample_stats();
   void log_stats(Micros now, const session::Counters& totals);
   void check_workers(Micros now);
-  void poll_obsolete(const std::string& database, admin::Done done);
+  void poll_obsolete(const std::string& database, const admin::Done& done);
   bool no_servers(const admin::DatabasePtr& database) const;
 
   DirectorOptions options_;

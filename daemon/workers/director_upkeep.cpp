@@ -39,7 +39,7 @@ bool DirectorImpl::no_servers(const DatabasePtr& database) const {
   return true;
 }
 
-void DirectorImpl::count(std::function<size_t(Worker&)> ask, std::function<void(size_t)> then) {
+void DirectorImpl::count(const std::function<size_t(Worker&)>& ask, const std::function<void(size_t)>& then) {
   struct Sum {
     std::atomic<size_t> total{0};
     std::atomic<unsigned> due;
@@ -108,10 +108,10 @@ void DirectorImpl::reconnect(DatabasePtr database) {
 }
 
 void DirectorImpl::wait_close(DatabasePtr database, Done done) {
-  poll_obsolete(database ? database->name : std::string(), std::move(done));
+  poll_obsolete(database ? database->name : std::string(), done);
 }
 
-void DirectorImpl::poll_obsolete(const std::string& database, Done done) {
+void DirectorImpl::poll_obsolete(const std::string& database, const Done& done) {
   count([database](Worker& worker) { return worker.obsolete_servers(database); },
         [this, database, done](size_t left) {
           if (left == 0) return done({});

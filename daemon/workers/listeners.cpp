@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <cstring>
-
 #include "base/text.hpp"
 
 namespace pgweir::workers {
@@ -117,7 +115,7 @@ void Listeners::on_accept(int fd, net::Listener& listener) {
 }
 
 void Listeners::on_accept_failed(int error, net::Listener& listener) {
-  log_.error(cat("accept() failed: ", std::strerror(error), ", nobody is accepted on ", listener.address().text(),
+  log_.error(cat("accept() failed: ", errno_text(error), ", nobody is accepted on ", listener.address().text(),
                  " for 5 seconds"));
 }
 

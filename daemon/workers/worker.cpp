@@ -159,7 +159,7 @@ void Worker::read_mail() {
   }
 }
 
-void Worker::take(NewClient mail) {
+void Worker::take(const NewClient& mail) {
   if (mail.fd >= parts_.descriptor_limit - kSpareDescriptors) {
     std::string message;
     wire::append_error(message, "FATAL", "53300", "no more connections allowed (file descriptor limit)");
@@ -215,7 +215,7 @@ void Worker::take(TakeServer mail) {
   session::returned(*this, server, true);
 }
 
-void Worker::take(WantServer mail) {
+void Worker::take(const WantServer& mail) {
   LocalPool& pool = pool_of(mail.pool);
   pool::ServerEntry* entry = pool.give_away();
   if (!entry) return;
@@ -225,22 +225,22 @@ void Worker::take(WantServer mail) {
   resume(*this, server);
 }
 
-void Worker::take(SupplyChanged mail) {
+void Worker::take(const SupplyChanged& mail) {
   if (mail.pool) return session::feed(*this, pool_of(mail.pool));
   for (LocalPool* pool : pools()) {
     if (!pool->clients(ClientState::kWaiting).empty() || pool->welcome_waiters > 0) session::feed(*this, *pool);
   }
 }
 
-void Worker::take(EvictIdle mail) {
+void Worker::take(const EvictIdle& mail) {
   evict_here(*mail.pool, mail.limit);
 }
 
-void Worker::take(WelcomeNews mail) {
+void Worker::take(const WelcomeNews& mail) {
   pool_of(mail.pool).welcome_gate.open();
 }
 
-void Worker::take(LoginTroubleNews mail) {
+void Worker::take(const LoginTroubleNews& mail) {
   LocalPool& pool = pool_of(mail.pool);
   auto trouble = mail.pool->trouble();
   if (mail.tell && trouble && mail.pool->servers.used() <= mail.pool->logins.load()) {
@@ -251,7 +251,7 @@ void Worker::take(LoginTroubleNews mail) {
   pool.welcome_gate.open();
 }
 
-void Worker::take(NewSettings mail) {
+void Worker::take(const NewSettings& mail) {
   snapshot = mail.snapshot;
   client_tls = mail.client_tls;
   server_tls = mail.server_tls;
@@ -263,7 +263,7 @@ void Worker::take(NewSettings mail) {
   sweep();
 }
 
-void Worker::take(Order mail) {
+void Worker::take(const Order& mail) {
   mail.what(*this);
 }
 

@@ -84,17 +84,17 @@ class Worker final : public session::Hub, private net::Turn {
   void on_tick(Micros now) override;
 
   void read_mail();
-  void take(NewClient mail);
+  void take(const NewClient& mail);
   void take(TakeServer mail);
-  void take(WantServer mail);
-  void take(SupplyChanged mail);
-  void take(EvictIdle mail);
-  void take(WelcomeNews mail);
-  void take(LoginTroubleNews mail);
-  void take(CancelAsk mail);
+  void take(const WantServer& mail);
+  void take(const SupplyChanged& mail);
+  void take(const EvictIdle& mail);
+  void take(const WelcomeNews& mail);
+  void take(const LoginTroubleNews& mail);
+  void take(const CancelAsk& mail);
   void take(CancelAnswer mail);
-  void take(NewSettings mail);
-  void take(Order mail);
+  void take(const NewSettings& mail);
+  void take(const Order& mail);
 
   void drain_ready();
   void do_errand(session::Server& server);
@@ -116,7 +116,7 @@ class Worker final : public session::Hub, private net::Turn {
   session::Client* find_by_key(uint32_t pid, ByteView secret);
   bool start_cancel(session::Client& client, std::function<void(session::CancelOutcome)> done);
   void repeat_early_cancels();
-  void answer_ticket(uint64_t ticket, session::CancelOutcome outcome);
+  void answer_ticket(uint64_t number, session::CancelOutcome outcome);
 
   // A cancel request that came between a client's getting its server and its request's reaching it.
   struct EarlyCancel {

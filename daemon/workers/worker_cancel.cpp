@@ -61,7 +61,7 @@ void Worker::draw_cancel_key(Client& client, size_t secret_size) {
       key.secret[3] = static_cast<char>(key.secret[3] | 3);
     }
     key.pid = load_be32(pid);
-  } while (key.pid == 0 || keys_.count(head_of(key.pid, key.view())) > 0);
+  } while (key.pid == 0 || keys_.contains(head_of(key.pid, key.view())));
   keys_[head_of(key.pid, key.view())] = &client;
 }
 
@@ -101,7 +101,7 @@ std::shared_ptr<session::CancelTicket> Worker::cancel(uint32_t pid, ByteView sec
   return state;
 }
 
-void Worker::take(CancelAsk mail) {
+void Worker::take(const CancelAsk& mail) {
   auto reply = [this, from = mail.from, ticket = mail.ticket](CancelOutcome outcome) {
     parts_.fleet.post(from, CancelAnswer{ticket, outcome});
   };
