@@ -15,6 +15,8 @@ import tempfile
 import time
 import xml.etree.ElementTree as xml
 
+import tidy as clang_tidy
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 CORES = os.cpu_count() or 2
 RESULTS = tempfile.mkdtemp(prefix="pgweir-results-")
@@ -163,15 +165,12 @@ def formatting(_):
 
 
 def tidy(_):
-    build("debug")
+    run(["cmake", "--preset", "debug"], 300, quiet=True)
     count = Count()
-    for name in sorted(glob.glob(os.path.join(ROOT, "daemon/*/*.cpp"))):
-        done = run(["clang-tidy", "-p", "build/debug", "--quiet", name], 600, check=False, quiet=True)
-        if done.returncode:
-            print(done.stdout.decode("utf-8", "replace"))
-            count.failed += 1
-        else:
-            count.passed += 1
+    for name, clean in clang_tidy.examine(ROOT, os.path.join(ROOT, "build", "debug"), os.path.join(RESULTS, "tidy"), CORES):
+        if not clean:
+            print("FAILED clang-tidy", name)
+        count += Count(passed=int(clean), failed=int(not clean))
     return count
 
 
@@ -248,6 +247,7 @@ def stages(options):
     table = [
         ("layers", lambda: layers(options)),
         ("format", lambda: formatting(options)),
+        ("tidy", lambda: tidy(options)),
         ("unit", lambda: unit("debug")),
         ("functional", lambda: (build("debug"), functional("debug", options))[1]),
         ("drivers", lambda: drivers(options)),
@@ -258,7 +258,6 @@ def stages(options):
         ("asan-functional", lambda: (build("asan"), functional("asan", options, workers=2, slow=3))[1]),
         ("tsan-unit", lambda: unit("tsan")),
         ("tsan-functional", lambda: (build("tsan"), functional("tsan", options, workers=4, slow=4))[1]),
-        ("tidy", lambda: tidy(options)),
     ]
     names = [name for name, _ in table]
     if options.list:

@@ -46,20 +46,21 @@ def groups(root, build):
     return {key: sorted(names) for key, names in found.items() if names}
 
 
-def write_unit(root, scratch, name, files):
-    path = os.path.join(scratch, name + ".cpp")
+def write_unit(root, scratch, folder, number, files):
+    """A file that includes `files`; it lies where clang-tidy finds the settings of that part of the tree."""
+    path = os.path.join(scratch, folder.split(os.sep)[0], "%s_%d.cpp" % (folder.replace(os.sep, "_"), number))
     with open(path, "w") as out:
         out.writelines('#include "%s"\n' % os.path.join(root, f) for f in files)
     return path
 
 
 def units(root, scratch, folder, flags, files):
-    """Yields (path of a unit, its files). A file in which clang finds an error waits for the next unit, while others stay."""
+    """Yields (path of a unit, its files). A file in which clang finds an error waits for the next unit, others stay."""
     number, left = 0, files
     while left:
         here, later = left, []
         while len(here) > 1:
-            path = write_unit(root, scratch, "%s_%d" % (folder.replace(os.sep, "_"), number), here)
+            path = write_unit(root, scratch, folder, number, here)
             done = subprocess.run(["clang++", "-fsyntax-only", "-w", "-ferror-limit=0", *flags, path], cwd=root,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
             if done.returncode == 0:
@@ -68,36 +69,39 @@ def units(root, scratch, folder, flags, files):
             bad = [f for f in here[1:] if f in named] or here[1:]
             later += bad
             here = [f for f in here if f not in bad]
-        yield write_unit(root, scratch, "%s_%d" % (folder.replace(os.sep, "_"), number), here), here
+        yield write_unit(root, scratch, folder, number, here), here
         number, left = number + 1, sorted(later)
 
 
-def examine(root, unit, flags, config):
-    done = subprocess.run(["clang-tidy", "--quiet", "--config-file=" + config, "--checks=-bugprone-suspicious-include", unit, "--",
-                           *flags], cwd=root,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=1200)
-    return done.returncode, done.stdout.decode("utf-8", "replace")
-
-
-def examine_group(root, scratch, folder, flags, files, config):
+def examine_group(root, scratch, folder, flags, files):
     """[(file, clean)] of one folder, and the text of what was found."""
     results, texts = [], []
     for unit, here in units(root, scratch, folder, flags, files):
-        status, text = examine(root, unit, flags, config)
+        # Units are all about including .cpp files, which one check dislikes.
+        done = subprocess.run(["clang-tidy", "--quiet", "--checks=-bugprone-suspicious-include", unit, "--", *flags],
+                              cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=1800)
+        text = done.stdout.decode("utf-8", "replace")
         named = {os.path.relpath(f, root) for f in FINDING.findall(text)}
-        if status and not named & set(here):
-            named |= set(here[:1])  # a header's finding, or the run itself failed: it must not get lost
-        results += [(f, not (status and f in named)) for f in here]
+        if done.returncode and not named & set(here):
+            named |= set(here)  # a header's finding, or clang-tidy itself failed: it must not get lost
+            text = text or done.stderr.decode("utf-8", "replace")
+        results += [(f, not (done.returncode and f in named)) for f in here]
         texts += [text] if text.strip() else []
     return results, "\n".join(texts)
 
 
-def examine_all(root, build, scratch, processes, config=None, only=""):
-    """Yields (file, clean) over daemon/ and tests/; prints what was found. `only`: a prefix of folders."""
-    config = config or os.path.join(root, ".clang-tidy")
-    work = [(folder, flags, files) for (folder, flags), files in groups(root, build).items() if folder.startswith(only)]
+def examine(root, build, scratch, processes):
+    """Yields (file, clean) over daemon/ and tests/; prints what was found. `build` has a compile_commands.json."""
+    for part in ("daemon", "tests"):
+        os.makedirs(os.path.join(scratch, part), exist_ok=True)
+    for name in (".clang-tidy", os.path.join("tests", ".clang-tidy")):
+        if not os.path.lexists(os.path.join(scratch, name)):
+            os.symlink(os.path.join(root, name), os.path.join(scratch, name))
+    work = sorted(((folder, flags, files) for (folder, flags), files in groups(root, build).items()),
+                  key=lambda one: -len(one[2]))
     with concurrent.futures.ThreadPoolExecutor(processes) as pool:
-        jobs = [pool.submit(examine_group, root, scratch, *one, config) for one in sorted(work, key=lambda w: -len(w[2]))]
+        jobs = [pool.submit(examine_group, root, scratch, *one) for one in work]
         for job in concurrent.futures.as_completed(jobs):
             results, text = job.result()
             if text:

@@ -66,7 +66,7 @@ TEST(Columns, EveryTopicHasThem) {
   auto table = reference();
   for (const TopicRow& row : topic_rows()) {
     EXPECT_NE(nullptr, columns_of(row.topic)) << row.topic;
-    EXPECT_TRUE(row.topic == "WORKERS" || table.count(std::string(row.topic)) > 0) << row.topic;
+    EXPECT_TRUE(row.topic == "WORKERS" || table.contains(std::string(row.topic))) << row.topic;
   }
   for (const auto& [topic, columns] : table)
     EXPECT_TRUE(find_topic(topic) || find_fake(topic)) << topic;

@@ -151,7 +151,7 @@ TEST(Task, UnstartedTasksAreFreed) {
     Task<> never = add_many(alive, 3, sum);
     Task<int> one = plus_one(1, Token(alive));
     Task<int> two = std::move(one);
-    EXPECT_FALSE(bool(one));
+    EXPECT_FALSE(bool(one));  // NOLINT(bugprone-use-after-move): that is the question
     EXPECT_TRUE(bool(two));
   }
   EXPECT_EQ(0, alive);
