@@ -199,11 +199,7 @@ def test_descriptor_limit_is_raised(start):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     if before[1] < 0:
         pytest.skip("no hard limit")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
-    try:
-        pw = start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    pw = start(through=["prlimit", "--nofile=%d:%d" % (min(256, before[1]), before[1])])
     assert pw.logged(r"kernel file descriptor limit: %d \(hard: %d\); max_client_conn: \d+, max expected fd use: \d+"
                      % (before[1], before[1]))
     with open("/proc/%d/limits" % pw.pid) as limits:

@@ -78,7 +78,7 @@ class Pgweir:
     USERLIST = {"postgres": "", "admin": "admin-secret", "stats": "stats-secret", **postgres.PASSWORDS}
 
     def __init__(self, databases=None, settings=None, users=None, userlist=None, hba=None, ident=None, peers=None,
-                 args=(), start=True, environment=None, expect_status=0, as_root=False):
+                 args=(), start=True, environment=None, expect_status=0, through=(), as_root=False):
         self.directory = system.make_directory("pw")
         self.host = "127.0.0.1"
         self.port = system.free_port()
@@ -94,6 +94,7 @@ class Pgweir:
         self.ident = ident
         self.args = list(args)
         self.environment = environment or {}
+        self.through = list(through)  # a program that starts the daemon: prlimit and its options
         self.expect_status = expect_status
         self.as_root = as_root  # it has to become somebody else itself
         self.settings = {"listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": self.directory,
@@ -141,7 +142,7 @@ class Pgweir:
         env = system.clean_environment()
         env.update(SANITIZER_OPTIONS)
         env.update(self.environment)
-        self.process = subprocess.Popen([runnable_binary(), *self.args, self.ini_path], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self.through, runnable_binary(), *self.args, self.ini_path], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", env=env,
                                         **({} if self.as_root else system.popen_identity()))
         self._reader = threading.Thread(target=self._read_log, args=(self.process.stdout,), daemon=True)
