@@ -181,7 +181,9 @@ void collect_workers(session::Hub& hub, Rows& rows) {
                   std::to_string(tally.mismatches),
                   std::to_string(tally.impossible),
                   std::to_string(hub.outbox.sends()),
-                  std::to_string(thread_cpu_time())});
+                  std::to_string(thread_cpu_time()),
+                  hub.outbox.batched() ? "yes" : "no",
+                  std::to_string(hub.outbox.batches())});
 }
 
 }  // namespace pgweir::admin

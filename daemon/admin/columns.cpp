@@ -201,13 +201,14 @@ const Columns kVersion = {{"version", kText}};
 
 // Ours: one row a worker. cpu_us is the time that its thread has run.
 const Columns kWorkers = {
-    {"worker", kInt4},     {"clients", kInt4},      {"cl_active", kInt4},
-    {"cl_idle", kInt4},    {"cl_waiting", kInt4},   {"cl_login", kInt4},
-    {"servers", kInt4},    {"sv_active", kInt4},    {"sv_idle", kInt4},
-    {"sv_login", kInt4},   {"pools", kInt4},        {"loops", kInt8},
-    {"queries", kInt8},    {"sent_servers", kInt8}, {"received_servers", kInt8},
-    {"cancels", kInt8},    {"retries", kInt8},      {"mismatches", kInt8},
-    {"impossible", kInt8}, {"sends", kInt8},        {"cpu_us", kInt8},
+    {"worker", kInt4},        {"clients", kInt4},      {"cl_active", kInt4},
+    {"cl_idle", kInt4},       {"cl_waiting", kInt4},   {"cl_login", kInt4},
+    {"servers", kInt4},       {"sv_active", kInt4},    {"sv_idle", kInt4},
+    {"sv_login", kInt4},      {"pools", kInt4},        {"loops", kInt8},
+    {"queries", kInt8},       {"sent_servers", kInt8}, {"received_servers", kInt8},
+    {"cancels", kInt8},       {"retries", kInt8},      {"mismatches", kInt8},
+    {"impossible", kInt8},    {"sends", kInt8},        {"cpu_us", kInt8},
+    {"batched_sends", kText}, {"batches", kInt8},
 };
 const Columns kHelp;
 

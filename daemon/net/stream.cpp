@@ -233,8 +233,14 @@ bool Stream::send(const iovec* pieces, int count) {
   return taken == all || keep(pieces, count, taken);
 }
 
+bool Stream::settle(const iovec* pieces, int count, long result) {
+  if (result == -EAGAIN || result == -EINTR || result == -ECANCELED) result = 0;
+  if (result >= 0) return keep(pieces, count, static_cast<size_t>(result));
+  break_off();
+  return false;
+}
+
 bool Stream::keep(const iovec* pieces, int count, size_t taken) {
-  assert(!tls_);
   if (fd_ < 0 || broken_) return false;
   for (int i = 0; i < count; ++i) {
     size_t skip = std::min(taken, pieces[i].iov_len);

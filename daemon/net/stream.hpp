@@ -81,8 +81,6 @@ class Stream {
   // nothing was kept.
   bool send(const iovec* pieces, int count);
   bool send(ByteView bytes);
-  // What a write done elsewhere (io_uring) did not take of `pieces`, whose first `taken` bytes have gone. Plain only.
-  bool keep(const iovec* pieces, int count, size_t taken);
   // Asks for one on_writable as soon as the socket has room and nothing is unsent. False: out of memory.
   bool expect_writable();
   size_t unsent() const;  // bytes kept (TLS: of records)
@@ -138,6 +136,7 @@ class Stream {
   friend class Loop;
   friend struct StreamEvents;
   friend class TlsSession;
+  friend class SendBatch;
   friend class ReadableAwaiter;
   friend class WritableAwaiter;
 
@@ -154,6 +153,11 @@ class Stream {
   IoResult send_now(const iovec* pieces, int count);
   IoResult receive(char* to, size_t room);
   IoResult tls_write(const iovec* pieces, int count);
+  // For SendBatch: encrypts behind what `records` holds already (false: the stream is broken now), and what became of a
+  // send of these pieces: bytes that went, or a negative errno.
+  bool seal(const iovec* pieces, int count, std::string& records);
+  bool settle(const iovec* pieces, int count, long result);
+  bool keep(const iovec* pieces, int count, size_t taken);  // all but the first `taken` bytes, which have gone
   bool keep_bytes(const char* from, size_t size);
   bool send_records(const char* from, size_t size);  // for TLS: sends what goes, keeps the rest
 

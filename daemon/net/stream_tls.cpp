@@ -13,6 +13,15 @@ constexpr size_t kKeptScratch = size_t{1024} * 1024;
 void shrink(std::string& scratch) {
   if (scratch.capacity() > kKeptScratch) std::string().swap(scratch);
 }
+
+// Many pieces are laid together first: each SSL_write makes records of its own. Throws bad_alloc.
+ByteView together(const iovec* pieces, int count, std::string& scratch) {
+  if (count == 1) return {static_cast<const char*>(pieces->iov_base), pieces->iov_len};
+  scratch.clear();
+  for (int i = 0; i < count; ++i)
+    scratch.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
+  return scratch;
+}
 }  // namespace
 
 bool Stream::start_tls_server(std::shared_ptr<const TlsContext> context, ByteView already_read) {
@@ -35,26 +44,31 @@ IoResult Stream::handshake() {
   return tls_->handshake(*this);
 }
 
-// Many pieces are laid together first: each SSL_write makes records of its own.
 IoResult Stream::tls_write(const iovec* pieces, int count) {
   IoResult result{IoStatus::kError, 0, ENOMEM};
   try {
-    if (count == 1) {
-      result = tls_->write(*this, static_cast<const char*>(pieces->iov_base), pieces->iov_len);
-    } else {
-      std::string& plain = loop_->scratch();
-      plain.clear();
-      for (int i = 0; i < count; ++i)
-        plain.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
-      result = tls_->write(*this, plain.data(), plain.size());
-      shrink(plain);
-    }
+    ByteView plain = together(pieces, count, loop_->scratch());
+    result = tls_->write(*this, plain.data(), plain.size());
+    shrink(loop_->scratch());
     shrink(loop_->cipher_scratch());
   } catch (const std::bad_alloc&) {
     result = {IoStatus::kError, 0, ENOMEM};
   }
   if (result.status == IoStatus::kError && !broken_) break_off();
   return result;
+}
+
+bool Stream::seal(const iovec* pieces, int count, std::string& records) {
+  bool sealed = false;
+  try {
+    ByteView plain = together(pieces, count, loop_->scratch());
+    sealed = tls_->seal(*this, plain.data(), plain.size(), records);
+    shrink(loop_->scratch());
+  } catch (const std::bad_alloc&) {
+    sealed = false;
+  }
+  if (!sealed && !broken_) break_off();
+  return sealed;
 }
 
 bool Stream::tls_ready() const {

@@ -210,20 +210,21 @@ IoResult TlsSession::read(Stream& stream, char* to, size_t room) {
   return {IoStatus::kOk, got, 0};
 }
 
+bool TlsSession::seal(Stream& stream, const char* from, size_t size, std::string& records) {
+  if (!ready_ || (final_ && final_->status == IoStatus::kError)) return false;
+  Working working(stream_, stream);
+  size_t written = 0;
+  gather_ = &records;
+  int result = SSL_write_ex(ssl_.get(), from, size, &written);
+  gather_ = nullptr;
+  if (result != 1) error_ = cat("write failed: ", describe(SSL_get_error(ssl_.get(), result)));
+  return result == 1 && written == size;
+}
+
 IoResult TlsSession::write(Stream& stream, const char* from, size_t size) {
-  if (!ready_ || (final_ && final_->status == IoStatus::kError)) return {IoStatus::kError, 0, EPROTO};
   std::string& records = stream.loop()->cipher_scratch();
   records.clear();
-  size_t written = 0;
-  int result = 0;
-  {
-    Working working(stream_, stream);
-    gather_ = &records;
-    result = SSL_write_ex(ssl_.get(), from, size, &written);
-    gather_ = nullptr;
-    if (result != 1) error_ = cat("write failed: ", describe(SSL_get_error(ssl_.get(), result)));
-  }
-  if (result != 1 || written != size) return {IoStatus::kError, 0, EPROTO};
+  if (!seal(stream, from, size, records)) return {IoStatus::kError, 0, EPROTO};
   if (!stream.send_records(records.data(), records.size())) return {IoStatus::kError, 0, EPIPE};
   return {IoStatus::kOk, size, 0};
 }

@@ -29,6 +29,8 @@ class TlsSession {
   IoResult handshake(Stream& stream);
   IoResult read(Stream& stream, char* to, size_t room);
   IoResult write(Stream& stream, const char* from, size_t size);
+  // Encrypts behind what `records` holds; sends nothing. False: the session cannot go on (tells error()).
+  bool seal(Stream& stream, const char* from, size_t size, std::string& records);
   void notify_close(Stream& stream);
 
   bool ready() const { return ready_; }

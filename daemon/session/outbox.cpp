@@ -80,10 +80,43 @@ void Outbox::send_entry(Entry& entry) {
   entry.end = nullptr;
 }
 
+// False: not one for the batch (large, or its stream has to wait).
+bool Outbox::add_to_batch(const Entry& entry) {
+  if (!entry.end) return false;
+  size_t bytes = 0;
+  vector_.clear();
+  for (uint32_t piece = entry.first; piece != kNoPiece; piece = pieces_[piece].next) {
+    ByteView view = pieces_[piece].bytes;
+    bytes += view.size();
+    if (bytes > net::SendBatch::kMostBytes || vector_.size() == kMostPieces) return false;
+    vector_.push_back({const_cast<char*>(view.data()), view.size()});
+  }
+  if (!net::SendBatch::suits(entry.end->stream, bytes)) return false;
+  batch_->add(entry.end->stream, vector_.data(), static_cast<int>(vector_.size()));
+  return true;
+}
+
+void Outbox::send_batched() {
+  for (Entry& entry : entries_) {
+    if (!add_to_batch(entry)) send_entry(entry);
+  }
+  batch_->submit();
+  for (Entry& entry : entries_) {
+    if (!entry.end) continue;
+    ++sends_;
+    if (entry.end->stream.broken()) broken_.push_back(entry.end);
+    entry.end->outbox_entry = kNoEntry;
+  }
+}
+
 void Outbox::flush() {
   if (!entries_.empty()) ++flushes_;
-  for (size_t at = 0; at < entries_.size(); ++at)
-    send_entry(entries_[at]);
+  if (batched() && entries_.size() > 1) {
+    send_batched();
+  } else {
+    for (Entry& entry : entries_)
+      send_entry(entry);
+  }
   entries_.clear();
   pieces_.clear();
   oversize_.clear();

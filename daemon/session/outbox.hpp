@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "net/send_batch.hpp"
 #include "net/stream.hpp"
 
 namespace pgweir::session {
@@ -49,6 +50,12 @@ class Outbox {
   // A copy that lives until the flush.
   ByteView scribble(ByteView bytes);
 
+  // Small messages of one flush leave together from now on (null: each by itself, the default). The batch belongs to
+  // the thread that flushes.
+  void set_batch(std::unique_ptr<net::SendBatch> batch) { batch_ = std::move(batch); }
+  bool has_batch() const { return bool(batch_); }
+  bool batched() const { return batch_ && batch_->works(); }
+
   // Sends everything. An end whose stream turns out to be broken is kept for take_broken: its next read reports why.
   void flush();
   // An end that a flush found broken; null: none. To be asked for after the batch, until null.
@@ -60,7 +67,8 @@ class Outbox {
   bool pending(const End& end) const { return end.outbox_entry != kNoEntry; }
   bool empty() const { return entries_.empty(); }
 
-  uint64_t sends() const { return sends_; }
+  uint64_t sends() const { return sends_; }  // messages handed to the kernel, batched or not
+  uint64_t batches() const { return batch_ ? batch_->submissions() : 0; }
   uint64_t flushes() const { return flushes_; }
 
  private:
@@ -75,6 +83,8 @@ class Outbox {
     uint32_t last;
   };
   void send_entry(Entry& entry);
+  bool add_to_batch(const Entry& entry);
+  void send_batched();
 
   std::unique_ptr<char[]> arena_;
   size_t used_ = 0;
@@ -86,6 +96,7 @@ class Outbox {
   std::vector<Piece> pieces_;
   std::vector<iovec> vector_;
   std::vector<End*> broken_;
+  std::unique_ptr<net::SendBatch> batch_;
   uint64_t sends_ = 0;
   uint64_t flushes_ = 0;
 };

@@ -34,6 +34,7 @@ struct Global {
   AuthType auth_type{};
   std::string auth_user{};
   Micros autodb_idle_timeout{};
+  bool batched_sends{};
   Micros cancel_wait_timeout{};
   int64_t client_cleanup_bytes{};
   Micros client_cleanup_timeout{};

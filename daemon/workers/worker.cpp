@@ -80,6 +80,7 @@ void Worker::stop() {
 
 // Connections end with their worker, in its own thread: coroutines first, then sockets.
 void Worker::run() {
+  choose_sending();
   loop.run(*this);
   parts_.fleet.mailbox(worker).close();
   cancels_.clear();
@@ -88,7 +89,24 @@ void Worker::run() {
   while (servers.size() > 0)
     bury(*this, servers[servers.size() - 1]);
   bury_dead();
+  outbox.set_batch(nullptr);
   pools_.clear();
+}
+
+// In the worker's own thread, to which a batch belongs. All workers fare alike, so the first one tells.
+void Worker::choose_sending() {
+  const bool wanted = snapshot->global.batched_sends;
+  if (wanted == outbox.has_batch()) return;
+  if (!wanted) {
+    outbox.set_batch(nullptr);
+    if (worker == 0) log.log("sends: one system call each (batched_sends is off)");
+    return;
+  }
+  auto batch = net::SendBatch::create();
+  if (batch) outbox.set_batch(batch.take());
+  if (worker > 0) return;
+  log.log(batch ? std::string("sends: small messages leave in batches (io_uring)")
+                : cat("sends: one system call each (", batch.error().message, ")"));
 }
 
 // ---- the turn ----
@@ -255,6 +273,7 @@ void Worker::take(const NewSettings& mail) {
   snapshot = mail.snapshot;
   client_tls = mail.client_tls;
   server_tls = mail.server_tls;
+  choose_sending();
   for (LocalPool* pool : pools()) {
     if (auto config = pool->shared().database->config()) {
       pool->set_rules(pool::rules_for(*snapshot, *config, pool->shared().user->name));

@@ -78,6 +78,7 @@ class Worker final : public session::Hub, private net::Turn {
  private:
   Worker(unsigned number, const WorkerParts& parts, std::unique_ptr<net::Loop> loop);
   void run();
+  void choose_sending();
 
   // net::Turn
   void after_batch() override;

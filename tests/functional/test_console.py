@@ -503,6 +503,33 @@ def test_show_workers(start):
     assert sum(clients) >= 9 and min(clients) >= 2, "new clients go to the worker with the fewest"
 
 
+def test_batched_sends_can_be_switched(start):
+    """io_uring or not: the same answers; SHOW WORKERS tells which, the log says why not."""
+    pw = start(settings={"workers": 2})
+    conns = [pw.connect() for _ in range(12)]
+
+    def answers():
+        for round in range(20):
+            for number, conn in enumerate(conns):
+                conn.send(wire.query("SELECT '%d-%d'" % (round, number)))
+            for number, conn in enumerate(conns):
+                assert conn.results().dicts()[0]["?column?"] == "%d-%d" % (round, number)
+
+    def sending():
+        return {r["batched_sends"] for r in pw.show("WORKERS")}
+
+    answers()
+    if sending() == {"yes"}:
+        assert "sends: small messages leave in batches (io_uring)" in pw.log()
+        assert sum(int(r["batches"]) for r in pw.show("WORKERS")) > 0
+    else:
+        assert "sends: one system call each (" in pw.log()
+    pw.admin("SET batched_sends = 0")
+    pw.wait_log("batched_sends is off")
+    answers()
+    assert sending() == {"no"}
+
+
 def test_many_rows(start):
     """A SHOW of many rows arrives whole, also when the reader is slow."""
     pw = start(settings={"max_client_conn": 1000})

@@ -1,7 +1,7 @@
 """pgweir under test: writes its files from Python values, starts it, watches its log, talks to its console.
 
 PGWEIR_BIN names the program (default: build/debug/bin/pgweir); Debian's pgbouncer can stand in for it.
-PGWEIR_WORKERS sets `workers` wherever a test does not set it itself (pgweir only).
+PGWEIR_WORKERS sets `workers`, PGWEIR_BATCHED_SENDS `batched_sends`, wherever a test does not set it itself (pgweir only).
 At the end of each test the process must still live, end with status 0 when told to, and have written no report of a
 sanitizer.
 """
@@ -106,6 +106,8 @@ class Pgweir:
             self.settings.update(auth_ident_file=self.ident_path)
         if IS_PGWEIR and os.environ.get("PGWEIR_WORKERS"):
             self.settings["workers"] = os.environ["PGWEIR_WORKERS"]
+        if IS_PGWEIR and os.environ.get("PGWEIR_BATCHED_SENDS"):
+            self.settings["batched_sends"] = os.environ["PGWEIR_BATCHED_SENDS"]
         self.settings.update(settings or {})
         self.lines = []
         self._changed = threading.Condition()

@@ -124,14 +124,6 @@ TEST_P(StreamTest, MorePiecesThanTheKernelTakes) {
   EXPECT_EQ(all, drain(all.size()));
 }
 
-TEST_P(StreamTest, KeepTakesOverWhereAnotherWriteStopped) {
-  std::string one = "abc", two = "defgh";
-  iovec pieces[] = {{one.data(), one.size()}, {two.data(), two.size()}};
-  ASSERT_TRUE(stream.keep(pieces, 2, 4));
-  EXPECT_EQ(4u, stream.unsent());
-  EXPECT_EQ("efgh", drain(4));
-}
-
 TEST_P(StreamTest, ExpectWritableTellsOnce) {
   ASSERT_TRUE(stream.expect_writable());
   EXPECT_TRUE(run_until(*loop, [&] { return seen.writable == 1; }));
