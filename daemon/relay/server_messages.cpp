@@ -38,12 +38,15 @@ std::string doom_text(const track::StatementNote& note, ByteView sqlstate) {
   std::string out;
   if (row.expected.empty() || row.expected != sqlstate) return out;
   std::string text = "cached plan must not change result type";
+  std::string_view detail;  // PgBouncer's words, for those who look for them (compat/messages.tsv)
   if (note.doom != track::Doom::kOutdated) {
     bool taken = note.doom == track::Doom::kInUse;
     text = cat("prepared statement \"", note.client_name, "\" ", taken ? "already exists" : "does not exist");
+    detail = taken ? "prepared statement name is already in use" : "prepared statement did not exist";
   }
   wire::MessageBuilder message(out, 'E');
   message.u8('S').cstring("ERROR").u8('V').cstring("ERROR").u8('C').cstring(row.sqlstate).u8('M').cstring(text);
+  if (!detail.empty()) message.u8('D').cstring(detail);
   message.u8('F').cstring(row.file).u8('R').cstring(row.routine).u8(0);
   message.finish();
   return out;

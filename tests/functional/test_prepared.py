@@ -250,6 +250,15 @@ def test_names_are_treated_as_by_postgresql(pw, pg, db, name):
     assert execute(other, "s") == [["another client"]]
 
 
+def test_errors_about_names_keep_pgbouncers_words_as_detail(pw):
+    conn = pw.connect()
+    prepare(conn, "s", "SELECT 1")
+    for messages, words in (([wire.parse("SELECT 2", "s")], "prepared statement name is already in use"),
+                            ([wire.bind([], "no")], "prepared statement did not exist")):
+        conn.send(*messages, wire.sync())
+        assert conn.read_until("Z")[0].error()["D"] == words
+
+
 def test_a_name_is_free_when_its_parse_has_failed_in_the_batch_before(pw, pg, db):
     for conn in (pg.connect("app", db, tcp=True), pw.connect()):
         conn.send(wire.parse("SELEC 1", "s"), wire.sync(), wire.parse("SELECT 2", "s"), *run("s"))
