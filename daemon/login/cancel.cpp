@@ -7,13 +7,14 @@
 #include "login/inbox.hpp"
 #include "net/wait.hpp"
 #include "session/attach.hpp"
+#include "session/patience.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::login {
 
 namespace {
 
-constexpr Micros kLongestCancel = 10 * kSecond;  // where cancel_wait_timeout is off
+constexpr size_t kMostNoise = 64 * 1024;  // that a server may say to a cancel request, to which nothing is said
 
 // The server may be closed, and its memory reused, while the request is under way; its id is not.
 session::Server* find_server(session::Hub& hub, uint32_t id) {
@@ -72,9 +73,10 @@ net::Task<bool> send_cancel(session::Hub& hub, CancelTarget target, Micros deadl
   wire::append_cancel_request(request, target.pid, target.secret);
   if (!stream.send(request)) co_return false;
   Got got = Got::kOk;
-  while (got == Got::kOk) {
+  size_t noise = 0;
+  while (got == Got::kOk && noise <= kMostNoise) {
     got = co_await fill(inbox, 1, deadline);
-    (void)inbox.take_rest();  // nothing is expected
+    noise += inbox.take_rest().size();
   }
   co_return got == Got::kEof || got == Got::kError;
 }
@@ -82,8 +84,8 @@ net::Task<bool> send_cancel(session::Hub& hub, CancelTarget target, Micros deadl
 net::Task<void> forward_cancel(session::Hub& hub, session::Server& server, Micros until) {
   const uint32_t id = server.id;
   const CancelTarget target = cancel_target(hub, server);
-  const Micros limit = hub.snapshot->global.cancel_wait_timeout;
-  const Micros deadline = std::min(until, deadline_after(hub.now(), limit > 0 ? limit : kLongestCancel));
+  const Micros limit = session::cancel_limit(hub.snapshot->global);
+  const Micros deadline = std::min(until, deadline_after(hub.now(), limit));
   {
     BeingCancelled counted(hub, server);
     if (target.pid != 0) {

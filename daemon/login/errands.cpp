@@ -5,14 +5,13 @@
 #include "base/text.hpp"
 #include "login/cancel.hpp"
 #include "login/exchange.hpp"
+#include "session/patience.hpp"
 
 namespace pgweir::login {
 
 using session::Reason;
 
 namespace {
-
-constexpr Micros kPatience = 60 * kSecond;  // for a reset or check query
 
 // The end of an errand: back to the pool, or closed.
 void finish(Exchange& exchange, Drained drained, bool reset_done, Reason unfit) {
@@ -41,7 +40,7 @@ bool work_is_running(const session::Server& server) {
 net::Task<void> run_reset(session::Hub& hub, session::Server& server) {
   Exchange exchange(hub, server);
   const std::string query = server.local_pool->rules().reset_query;
-  exchange.deadline = hub.now() + kPatience;
+  exchange.deadline = hub.now() + session::kErrandPatience;
   exchange.ask(query);
   Drained drained = co_await drain(exchange);
   if (drained == Drained::kDone && resets_all_settings(exchange, query)) server.parameters.set_extras(nullptr);
@@ -51,7 +50,7 @@ net::Task<void> run_reset(session::Hub& hub, session::Server& server) {
 net::Task<void> run_check(session::Hub& hub, session::Server& server) {
   Exchange exchange(hub, server);
   const std::string query = server.local_pool->rules().check_query;
-  exchange.deadline = hub.now() + kPatience;
+  exchange.deadline = hub.now() + session::kErrandPatience;
   exchange.ask(query);
   Drained drained = co_await drain(exchange);
   finish(exchange, drained, true, Reason::kServerReset);

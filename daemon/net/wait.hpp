@@ -73,6 +73,26 @@ class [[nodiscard]] SleepAwaiter {
   Waiter waiter_;
 };
 
+// Lets the loop and everybody else have their turn; for a coroutine whose peer may never let it wait.
+class [[nodiscard]] NextTurnAwaiter {
+ public:
+  explicit NextTurnAwaiter(Loop& loop) : loop_(&loop) {}
+  NextTurnAwaiter(const NextTurnAwaiter&) = delete;
+  NextTurnAwaiter& operator=(const NextTurnAwaiter&) = delete;
+  bool await_ready() { return false; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> task) {
+    waiter_.arm(task);
+    loop_->make_due(waiter_, Waited::kReady);
+    return true;
+  }
+  void await_resume() {}
+
+ private:
+  Loop* loop_;
+  Waiter waiter_;
+};
+
 // A condition variable for one thread: wait() always waits for the next open(); check your condition before and after,
 // in a loop. open() makes all that wait now due; the loop resumes them after the batch, never inside open().
 class Gate {
@@ -119,6 +139,9 @@ inline WritableAwaiter writable(Stream& stream, Micros deadline) {
 }
 inline SleepAwaiter sleep_until(Loop& loop, Micros until) {
   return SleepAwaiter(loop, until);
+}
+inline NextTurnAwaiter next_turn(Loop& loop) {
+  return NextTurnAwaiter(loop);
 }
 
 }  // namespace pgweir::net

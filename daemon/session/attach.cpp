@@ -3,13 +3,12 @@
 #include <unistd.h>
 
 #include "base/text.hpp"
+#include "session/patience.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::session {
 
 namespace {
-
-constexpr Micros kClosingPatience = 2 * kSecond;
 
 // What is said to a client before it is closed. Nothing in the middle of a message: it would be taken for its body.
 void say_goodbye(Hub& hub, Client& client, bool mid_message, std::string_view sqlstate, std::string_view text) {
@@ -80,6 +79,7 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   if (!server->local_pool->move(*server, pool::ServerState::kTested))
     return impossible(hub, nullptr, server, "clean-up");
   server->errand = Errand::kCleanUp;
+  expect_end(hub, *server, hub.snapshot->global.client_cleanup_timeout);
   server->stream.set_handler(nullptr, nullptr);  // what it says from now on is the clean-up's to read
   resume(hub, *server);
 }
@@ -170,11 +170,12 @@ void returned(Hub& hub, Server& server, bool reset_done) {
                                   .connected = server.stream.open() && !server.stream.broken(),
                                   .reset_done = reset_done};
   if (reset_done) server.dirty_session = false;
+  server.overdue_at = kNever;
   pool::Checkin answer = pool.checkin(server, condition, hub.now(), hub.paused(pool));
   using Verdict = pool::Checkin::Verdict;
   switch (answer.verdict) {
-    case Verdict::kIdle:
-    case Verdict::kHold: server.stream.set_handler(&hub.server_handler(), &server); return;
+    case Verdict::kHold: expect_end(hub, server, cancel_limit(hub.snapshot->global)); [[fallthrough]];
+    case Verdict::kIdle: server.stream.set_handler(&hub.server_handler(), &server); return;
     case Verdict::kGive: {
       auto& waiter = static_cast<Client&>(*answer.waiter);
       server.stream.set_handler(&hub.server_handler(), &server);
@@ -189,6 +190,7 @@ void returned(Hub& hub, Server& server, bool reset_done) {
       return;
     case Verdict::kReset:
       server.errand = Errand::kReset;
+      expect_end(hub, server, kErrandPatience);
       server.stream.set_handler(nullptr, nullptr);
       resume(hub, server);
       return;
@@ -207,6 +209,7 @@ void feed(Hub& hub, LocalPool& pool) {
       case Step::kCheck: {
         auto& server = static_cast<Server&>(*step.server);
         server.errand = Errand::kCheck;
+        expect_end(hub, server, kErrandPatience);
         server.stream.set_handler(nullptr, nullptr);
         resume(hub, server);
         break;

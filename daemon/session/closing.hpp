@@ -15,7 +15,8 @@ class ClosingHandler final : public net::StreamHandler {
   Hub& hub_;
 };
 
-// Buries the closing servers of a pool whose patience has run out.
-void bury_overdue(Hub& hub, LocalPool& pool);
+// What should have ended by itself and has not, of this pool: closing servers are buried, servers that are still busy
+// with their login, an errand or a cancel request are closed (Reason::kServerStuck).
+void end_overdue(Hub& hub, LocalPool& pool);
 
 }  // namespace pgweir::session

@@ -95,6 +95,8 @@ constexpr std::array<ReasonRow, static_cast<size_t>(Reason::kCount)> kRows = {{
     {Reason::kServerTlsRefused, "server_tls_refused", Level::kLog, "server refused SSL", "", "", Fate::kNone},
     {Reason::kServerDnsFailed, "server_dns_failed", Level::kLog, "server DNS lookup failed", "", "", Fate::kNone},
     {Reason::kServerReset, "server_reset_failed", Level::kLog, "reset or check query failed", "", "", Fate::kNone},
+    {Reason::kServerStuck, "server_stuck", Level::kError, "did not end in time what it was busy with", "", "",
+     Fate::kNone},
     {Reason::kLoginFailing, "login_failing", Level::kLog, "server login has been failing", kPooler,
      "server login has been failing", Fate::kNone},
     {Reason::kDescriptorsExhausted, "descriptors_exhausted", Level::kWarning, "no file descriptor left", "53300",

@@ -74,6 +74,7 @@ enum class Reason : uint8_t {
   kServerTlsRefused,
   kServerDnsFailed,
   kServerReset,   // its reset, check or clean-up query failed
+  kServerStuck,   // what it was busy with did not even end at its deadline: upkeep's safety net
   kLoginFailing,  // refused at once: "server login has been failing"
   kDescriptorsExhausted,
   kDaemonExit,

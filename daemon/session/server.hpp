@@ -74,7 +74,8 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   uint64_t batch = 1;                // number of the batch that is open now: grows with every Sync and Query
   Micros attached_at = 0;
   Micros closing_deadline = kNever;
-  Micros answered_at = 0;  // last ReadyForQuery
+  Micros overdue_at = kNever;  // closed by upkeep if its login, errand or cancel has not ended by then (patience.hpp)
+  Micros answered_at = 0;      // last ReadyForQuery
 };
 
 }  // namespace pgweir::session

@@ -9,6 +9,7 @@
 #include "login/server_login.hpp"
 #include "net/dial.hpp"
 #include "session/attach.hpp"
+#include "session/patience.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::workers {
@@ -314,6 +315,7 @@ void Worker::launch(LocalPool& pool, pool::Slot slot) {
   server.shared_pool = pool.shared_ptr();
   server.generation = pool.shared().database->generation.load();
   pool.join(server, ServerState::kLogin);
+  expect_end(*this, server, snapshot->global.server_connect_timeout);
   run_flow(server, login::server_login(*this, server));
 }
 

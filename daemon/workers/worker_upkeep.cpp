@@ -56,7 +56,7 @@ void Worker::sweep() {
 }
 
 void Worker::look_after(LocalPool& pool, Micros now) {
-  session::bury_overdue(*this, pool);
+  session::end_overdue(*this, pool);
   if (frozen == session::Frozen::kAll) return;  // SUSPEND: time stands still for who cannot speak
   pool.age_idle(now);
   bool paused = this->paused(pool);

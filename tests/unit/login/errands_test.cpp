@@ -1,4 +1,6 @@
 // Reset, check, and the clean-up after a client that vanished, with a scripted server.
+#include <sys/ioctl.h>
+
 #include <atomic>
 #include <deque>
 
@@ -10,6 +12,12 @@ namespace {
 
 using track::Action;
 using track::Kind;
+
+net::Task<void> deliver(session::Hub& hub, CancelTarget target, Micros deadline) {
+  bool sent = false;
+  sent = co_await send_cancel(hub, target, deadline);
+  (void)sent;
+}
 
 class Errands : public testing::Test {
  protected:
@@ -175,6 +183,51 @@ TEST_F(Errands, BeyondTheTimeTheServerIsClosed) {
   vanish();
   EXPECT_FALSE(idle_again());
   EXPECT_TRUE(hub->logged("client disconnect while server was not ready"));
+}
+
+// Bytes that come faster than they are read leave neither the clock nor anybody else a turn, unless they are given one.
+TEST_F(Errands, MuchThatIsThereIsReadInSeveralTurns) {
+  constexpr int kMuch = 128 * 1024;
+  begin(
+      [](Wire& wire) {
+        std::string row;
+        wire::append_data_row(row, {std::string(1000, 'x')});
+        while (wire.sent(row)) {
+        }
+      },
+      [](settings::Snapshot& snapshot) {
+        snapshot.global.client_cleanup_timeout = 300 * kMillisecond;
+        snapshot.global.client_cleanup_bytes = 0;  // no bound but the time
+      });
+  const int room = 1 << 20;
+  ASSERT_EQ(0, setsockopt(only().stream.fd(), SOL_SOCKET, SO_RCVBUF, &room, sizeof room));
+  const int fd = only().stream.fd();
+  int waiting = 0;
+  EXPECT_TRUE(test::wait_until([&] { return ioctl(fd, FIONREAD, &waiting) == 0 && waiting >= kMuch; }));
+  only().cancels = 1;  // one is on its way already, so that reading is the first thing to be done
+  only().replies.expect(Kind::kQuery, Action::kForward);
+  vanish();
+  EXPECT_EQ(0, ioctl(fd, FIONREAD, &waiting));
+  EXPECT_GE(waiting, kMuch / 4) << "read without giving anybody a turn";
+  EXPECT_FALSE(idle_again());
+  EXPECT_TRUE(hub->logged("client disconnect while server was not ready"));
+}
+
+TEST_F(Errands, AServerThatAnswersACancelWithoutEndIsNotListenedTo) {
+  ScriptedServer talker([](Wire& wire) {
+    const std::string noise(100'000, 'x');
+    wire.receive_untyped();
+    while (wire.sent(noise)) {
+    }
+  });
+  begin([](Wire& wire) { wire.receive(1); });
+  CancelTarget target = cancel_target(*hub, only());
+  target.address = *net::Address::parse_ip("127.0.0.1", static_cast<uint16_t>(talker.port()));
+  net::Spawned flow;
+  const Micros began = monotonic_now();
+  flow.start(hub->loop, deliver(*hub, target, hub->now() + 4 * kSecond));
+  EXPECT_TRUE(hub->run_until([&] { return !flow.active(); }));
+  EXPECT_LT(monotonic_now() - began, 3 * kSecond) << "it waited for the deadline";
 }
 
 TEST_F(Errands, AnAnswerThatNothingOwedClosesTheServer) {

@@ -43,6 +43,7 @@ class Wire {
   int fd() const { return fd_; }
   int release() { return std::exchange(fd_, -1); }
   void send(const std::string& bytes) { (void)!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  bool sent(const std::string& bytes) { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0; }
   std::string receive(size_t count) {  // exactly, or what came before the end
     std::string out;
     while (out.size() < count) {

@@ -418,6 +418,29 @@ TEST_F(WaitTest, BytesMayComeInTheTurnOfTheDeadline) {
   }
 }
 
+Task<> take_turns(Loop& loop, int& turns) {
+  int count = 0;
+  while (count++ < 1000) {
+    co_await next_turn(loop);
+    ++turns;
+  }
+}
+
+TEST_F(WaitTest, TheNextTurnIsNotThisOneAndDoesNotWaitForAnEvent) {
+  int turns = 0;
+  QuietTurn turn;
+  root.start(*loop, take_turns(*loop, turns));
+  EXPECT_EQ(0, turns);
+  for (int i = 1; i <= 10; ++i) {
+    loop->run_once(turn);
+    EXPECT_EQ(i, turns);
+  }
+  EXPECT_LE(turn.ticks, 5) << "it waited for the tick";
+  root.stop();
+  loop->run_once(turn, false);
+  EXPECT_EQ(10, turns);
+}
+
 Task<> ping(Gate& mine, Gate& yours, Loop& loop, int& rounds) {
   int count = 0;
   while (count++ < 1000) {

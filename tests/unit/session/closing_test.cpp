@@ -2,6 +2,8 @@
 // logged and counted; nothing is freed before the batch has ended.
 #include "session/closing.hpp"
 
+#include "session/patience.hpp"
+
 #include "unit/session/support.hpp"
 
 namespace pgweir::session {
@@ -249,10 +251,10 @@ TEST_F(CloseServer, PatienceWithTheClosingEnds) {
   Server& second = server();
   close_server(*hub, first, Reason::kServerLifetime);
   close_server(*hub, second, Reason::kServerLifetime);
-  bury_overdue(*hub, *pool);
+  end_overdue(*hub, *pool);
   EXPECT_EQ(2u, count(ServerState::kClosing));
   first.closing_deadline = hub->now();
-  bury_overdue(*hub, *pool);
+  end_overdue(*hub, *pool);
   EXPECT_EQ(1u, count(ServerState::kClosing));
   EXPECT_EQ(ServerState::kGone, first.state());
   EXPECT_EQ(1, pool->shared().servers.used());
@@ -316,6 +318,82 @@ TEST_F(CloseServer, AnErrandThatWasDueIsNot) {
   resume(*hub, whom);
   close_server(*hub, whom, Reason::kServerReset);
   EXPECT_NE(Errand::kReset, whom.errand);
+}
+
+class Overdue : public SessionTest {
+ protected:
+  // A server that upkeep closes as soon as its time is over, and not before.
+  void expect_net(Server& whom, Micros limit) {
+    const ServerState state = whom.state();
+    ASSERT_NE(kNever, whom.overdue_at);
+    EXPECT_GE(whom.overdue_at, hub->now() + limit);
+    EXPECT_LE(whom.overdue_at, hub->now() + limit + kGrace);
+    end_overdue(*hub, *pool);
+    EXPECT_EQ(state, whom.state());
+    whom.overdue_at = hub->now();
+    end_overdue(*hub, *pool);
+    EXPECT_TRUE(whom.state() == ServerState::kClosing || whom.state() == ServerState::kGone);
+    EXPECT_EQ(1u, closes(Reason::kServerStuck));
+    EXPECT_TRUE(hub->logged(cat("closing because: did not end in time what it was busy with: ", name_of(state))));
+  }
+};
+
+TEST_F(Overdue, ACleanUp) {
+  begin("client_cleanup_timeout = 7");
+  pair();
+  ask();
+  close_client(*hub, *the_client, Reason::kClientEof);
+  ASSERT_EQ(ServerState::kTested, the_server->state());
+  expect_net(*the_server, 7 * kSecond);
+}
+
+TEST_F(Overdue, AReset) {
+  begin("server_reset_query = DISCARD ALL\nserver_reset_query_always = 1");
+  pair();
+  release(*hub, *the_server);
+  ASSERT_EQ(Errand::kReset, the_server->errand);
+  expect_net(*the_server, kErrandPatience);
+}
+
+TEST_F(Overdue, ACheck) {
+  Server& whom = server();
+  ASSERT_TRUE(pool->move(whom, ServerState::kUsed));
+  EXPECT_EQ(Attached::kWait, attach(*hub, client()));
+  ASSERT_EQ(Errand::kCheck, whom.errand);
+  expect_net(whom, kErrandPatience);
+}
+
+TEST_F(Overdue, ACancelRequest) {
+  for (Micros limit : {kLongestCancel, 3 * kSecond}) {
+    begin(limit == kLongestCancel ? "cancel_wait_timeout = 0" : "cancel_wait_timeout = 3");
+    peers.clear();
+    pair();
+    the_server->cancels = 1;
+    release(*hub, *the_server);
+    ASSERT_EQ(ServerState::kBeingCanceled, the_server->state());
+    expect_net(*the_server, limit);
+  }
+}
+
+TEST_F(Overdue, ALogin) {
+  Server& whom = hub->add_pool_server("db", "u");
+  expect_end(*hub, whom, 15 * kSecond);
+  expect_net(whom, 15 * kSecond);
+  EXPECT_EQ(0, pool->shared().servers.used());
+}
+
+TEST_F(Overdue, NeverOneWhoseTimeIsNotLimitedOrThatHasEnded) {
+  Server& whom = server();
+  ASSERT_TRUE(pool->move(whom, ServerState::kTested));
+  expect_end(*hub, whom, 0);
+  EXPECT_EQ(kNever, whom.overdue_at);
+  end_overdue(*hub, *pool);
+  EXPECT_EQ(ServerState::kTested, whom.state());
+  expect_end(*hub, whom, kSecond);
+  returned(*hub, whom, true);
+  EXPECT_EQ(kNever, whom.overdue_at);
+  end_overdue(*hub, *pool);
+  EXPECT_EQ(ServerState::kIdle, whom.state());
 }
 
 class Impossible : public SessionTest {};
