@@ -20,7 +20,7 @@ void finish(Exchange& exchange, Drained drained, bool reset_done, Reason unfit) 
   if (exchange.over()) return let_go(hub, server);
   if (drained == Drained::kMismatch) return session::close_server(hub, server, Reason::kAnswerMismatch);
   if (drained == Drained::kLost) return session::close_server(hub, server, Reason::kServerLostIdle);
-  if (drained != Drained::kDone || server.transaction != 'I' || server.replies.ambiguous())
+  if (drained != Drained::kDone || server.transaction != 'I' || server.replies.ambiguous() || exchange.settings_unknown)
     return session::close_server(hub, server, unfit);
   server.last_activity = hub.now();
   session::returned(hub, server, reset_done);
@@ -38,7 +38,7 @@ bool work_is_running(const session::Server& server) {
 }  // namespace
 
 net::Task<void> run_reset(session::Hub& hub, session::Server& server) {
-  Exchange exchange(hub, server);
+  Exchange exchange(hub, server, "a reset");
   const std::string query = server.local_pool->rules().reset_query;
   exchange.deadline = hub.now() + session::kErrandPatience;
   exchange.ask(query);
@@ -48,7 +48,7 @@ net::Task<void> run_reset(session::Hub& hub, session::Server& server) {
 }
 
 net::Task<void> run_check(session::Hub& hub, session::Server& server) {
-  Exchange exchange(hub, server);
+  Exchange exchange(hub, server, "a check");
   const std::string query = server.local_pool->rules().check_query;
   exchange.deadline = hub.now() + session::kErrandPatience;
   exchange.ask(query);
@@ -57,7 +57,7 @@ net::Task<void> run_check(session::Hub& hub, session::Server& server) {
 }
 
 net::Task<void> clean_up(session::Hub& hub, session::Server& server) {
-  Exchange exchange(hub, server);
+  Exchange exchange(hub, server, "a clean-up");
   const settings::Global& global = hub.snapshot->global;
   exchange.deadline = deadline_after(hub.now(), global.client_cleanup_timeout);
   if (global.client_cleanup_bytes > 0) exchange.budget = static_cast<uint64_t>(global.client_cleanup_bytes);

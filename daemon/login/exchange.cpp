@@ -32,7 +32,8 @@ void note_parameter(session::Server& server, ByteView body) {
 
 }  // namespace
 
-Exchange::Exchange(session::Hub& hub, session::Server& server) : hub(hub), server(server), inbox(server.stream) {
+Exchange::Exchange(session::Hub& hub, session::Server& server, const char* name)
+    : hub(hub), server(server), name(name), inbox(server.stream) {
   if (server.held) inbox.give(*server.held);
   server.held.reset();
   server.body_dropped = false;
@@ -72,6 +73,11 @@ void Exchange::end_open_work() {
   if (!message.empty()) server.stream.send(message);
 }
 
+bool Exchange::mismatch(char type) const {
+  session::note_mismatch(hub, server, type, name);
+  return false;
+}
+
 void Exchange::skip_body() {
   const size_t part = std::min<size_t>(server.body_left, inbox.bytes().size());
   server.body_left -= static_cast<uint32_t>(part);
@@ -79,15 +85,19 @@ void Exchange::skip_body() {
 }
 
 bool Exchange::handle_message(char type, ByteView body, bool whole) {
-  if (type == 'Z' && body.size() != 1) return false;
+  if (type == 'Z' && body.size() != 1) return mismatch(type);
   if (type == 'S' && whole) note_parameter(server, body);
   if (type == 'E') error = wire::parse_error_fields(body).message.substr(0, kMostError);
   track::Swallowed swallowed;
   track::Match match = server.replies.match(type, body, track::Swallowed::collect, &swallowed);
   swallowed.undo(server.statements, nullptr);
-  if (match.verdict == track::Match::Verdict::kMismatch) return false;
+  if (match.verdict == track::Match::Verdict::kMismatch) return mismatch(type);
+  const bool own = match.verdict == track::Match::Verdict::kHide;
+  if (type == 'E' && own && server.hidden_set) settings_unknown = true;
+  if (type == 'Z' && own) server.hidden_set = false;
   if (type == 'Z' && match.status != 0) server.transaction = match.status;
   if (type == 'C' && body == ByteView("DISCARD ALL\0", 12)) discarded_all = true;
+  if (type == 'C') track::note_reset(server.parameters, body);
   if (type == 'C' && track::deallocates_all(body))
     track::forget_all(server.replies, server.statements, nullptr, server.batch);
   track::confirm(match, server.statements, server.batch);
@@ -103,7 +113,7 @@ bool Exchange::handle() {
     const ByteView bytes = inbox.bytes();
     const wire::Frame frame = wire::parse_header(bytes, hub.snapshot->global.max_packet_size, header);
     if (frame == wire::Frame::kNeedMore) return true;
-    if (frame == wire::Frame::kBad) return false;
+    if (frame == wire::Frame::kBad) return mismatch(0);
     const bool small = header.size() <= kMostWhole;
     if (small && bytes.size() < header.size()) return true;
     const size_t seen = std::min(header.size(), bytes.size());

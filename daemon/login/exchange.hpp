@@ -14,23 +14,25 @@ namespace pgweir::login {
 
 class Exchange {
  public:
-  // Takes over what had been read from the server and not handled.
-  Exchange(session::Hub& hub, session::Server& server);
+  // Takes over what had been read from the server and not handled. `name` is static: "a reset", for the log.
+  Exchange(session::Hub& hub, session::Server& server, const char* name);
 
   session::Hub& hub;
   session::Server& server;
+  const char* const name;
   Inbox inbox;
   Micros deadline = kNever;
-  uint64_t budget = UINT64_MAX;  // bytes that may still be read
-  std::string error;             // text of the last ErrorResponse
-  bool discarded_all = false;    // a DISCARD ALL was completed
+  uint64_t budget = UINT64_MAX;   // bytes that may still be read
+  std::string error;              // text of the last ErrorResponse
+  bool discarded_all = false;     // a DISCARD ALL was completed
+  bool settings_unknown = false;  // the SETs of a client that vanished were cancelled or refused
 
   // Sends a simple query as the pooler's own. False: the stream is broken (drain will say so too).
   bool ask(std::string_view sql);
 
   // -- for drain --
   // Handles what is in the inbox, as far as it is whole. False: a message that nothing owed, or a length that no
-  // message has.
+  // message has; it has been logged then.
   bool handle();
   // Nothing is owed and no message is half read.
   bool settled() const;
@@ -40,6 +42,7 @@ class Exchange {
 
  private:
   bool handle_message(char type, ByteView body, bool whole);
+  bool mismatch(char type) const;
   void skip_body();
 
   bool copy_ended_ = false;

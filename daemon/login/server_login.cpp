@@ -140,7 +140,7 @@ net::Task<bool> log_in_somewhere(ServerLogin& login) {
 
 // What the server still said behind its ReadyForQuery: notices and the like are taken, anything else is refused.
 net::Task<bool> settle(ServerLogin& login) {
-  Exchange exchange(login.hub, login.server);
+  Exchange exchange(login.hub, login.server, "a login");
   exchange.inbox.give(login.inbox.take_rest());
   exchange.deadline = login.deadline;
   if (!login.config->connect_query.empty()) exchange.ask(login.config->connect_query);

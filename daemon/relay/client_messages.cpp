@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kMostGathered = size_t{64} * 1024;     // smaller messages are whole before a server is taken for them
 constexpr size_t kMostRemembered = size_t{256} * 1024;  // of an unnamed statement
-constexpr size_t kMostDeallocate = 1024;        // longer queries are not looked at
+constexpr size_t kMostDeallocate = 1024;                // longer queries are not looked at
 constexpr std::string_view kDeallocateStandIn = "DEALLOCATE \"PGWEIR_GONE\"";
 static_assert(kDeallocateStandIn.substr(12, 11) == track::Statement::kStandIn);
 
@@ -56,14 +56,9 @@ std::optional<std::string> deallocates(const Client& client, ByteView sql) {
 Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::Header& header, const ClientRule& rule) {
   size_t size = header.size();
   if (rule.step == ClientStep::kUnknown) {
-    close_client(hub_, client, Reason::kClientUnknownPacket);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kClientUnknownPacket);
   }
-  if (rule.step == ClientStep::kTerminate) {
-    if (client.server) send_run(*client.server, piece);
-    close_client(hub_, client, Reason::kClientTerminate);
-    return Scan::kClosed;
-  }
+  if (rule.step == ClientStep::kTerminate) return refuse(client, piece, Reason::kClientTerminate);
   bool whole = piece.rest().size() >= size;
   if (!client.server) {
     if (!rule.needs_server) {
@@ -101,8 +96,7 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
 
 Relay::Scan Relay::on_query(Client& client, Piece& piece, size_t size, bool whole) {
   if (hub_.snapshot->global.disable_pqexec) {
-    close_client(hub_, client, Reason::kPqexecDisallowed);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kPqexecDisallowed);
   }
   Server& server = *client.server;
   if (!whole && size <= kMostDeallocate && client.statements.size() > 0) return Scan::kHeld;
@@ -160,8 +154,7 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   ByteView body = piece.rest().substr(wire::kHeaderSize);
   size_t body_size = size - wire::kHeaderSize;
   if (body_size == 0) {
-    close_client(hub_, client, Reason::kClientBrokenParse);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kClientBrokenParse);
   }
   if (body.empty()) return Scan::kHeld;
   Server& server = *client.server;
@@ -176,8 +169,7 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   track::Seen seen = track::read_parse(body, body_size, names);
   if (seen == track::Seen::kNeedMore) return Scan::kHeld;
   if (seen == track::Seen::kBroken) {
-    close_client(hub_, client, Reason::kClientBrokenParse);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kClientBrokenParse);
   }
   session::Counters& counters = client.local_pool->counters;
   if (undecided(server, names.name)) return Scan::kHeld;
@@ -323,8 +315,7 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
   track::Seen seen = track::read_bind(body, size - wire::kHeaderSize, names);
   if (seen == track::Seen::kNeedMore) return Scan::kHeld;
   if (seen == track::Seen::kBroken) {
-    close_client(hub_, client, Reason::kClientBrokenBind);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kClientBrokenBind);
   }
   if (client.extras && !client.extras->deallocates.empty()) {
     session::ClientExtras& extras = *client.extras;
@@ -379,8 +370,7 @@ Relay::Scan Relay::on_describe(Client& client, Piece& piece, size_t size) {
   track::Seen seen = track::read_target(piece.rest().substr(wire::kHeaderSize), size - wire::kHeaderSize, target);
   if (seen == track::Seen::kNeedMore) return Scan::kHeld;
   if (seen == track::Seen::kBroken) {
-    close_client(hub_, client, Reason::kClientBrokenDescribe);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kClientBrokenDescribe);
   }
   bool named = target.kind == 'S' && !target.name.empty() && maps_statements(client);
   if (!named) {
@@ -413,8 +403,7 @@ Relay::Scan Relay::on_close(Client& client, Piece& piece, size_t size) {
   track::Seen seen = track::read_target(piece.rest().substr(wire::kHeaderSize), size - wire::kHeaderSize, target);
   if (seen == track::Seen::kNeedMore) return Scan::kHeld;
   if (seen == track::Seen::kBroken) {
-    close_client(hub_, client, Reason::kClientBrokenClose);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kClientBrokenClose);
   }
   if (target.kind == 'P' || target.name.empty() || !maps_statements(client)) {
     server.replies.expect(Kind::kClose, Action::kForward);
@@ -447,8 +436,7 @@ void Relay::deliver_local(Server& server, Piece* run) {
 // After an error that was made here, messages are ignored until a Sync, as PostgreSQL does.
 Relay::Scan Relay::skipping(Client& client, Piece& piece, size_t size, char type) {
   if (type == 'X') {
-    close_client(hub_, client, Reason::kClientTerminate);
-    return Scan::kClosed;
+    return refuse(client, piece, Reason::kClientTerminate);
   }
   drop(client, nullptr, piece, size);
   if (type != 'S') return Scan::kDone;

@@ -101,7 +101,9 @@ void Relay::resume(Client& client) {
 Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
   Piece piece{bytes};
   uint32_t most = hub_.snapshot->global.max_packet_size;
+  bool late = false;  // COPY data behind an error, perhaps: its server may have been kept for that only
   while (piece.at < bytes.size()) {
+    late = late || client.body_left > 0;
     if (client.body_left > 0 && !pass_body(client, client.server, piece)) break;
     if (piece.at == bytes.size()) break;
     wire::Header header;
@@ -111,13 +113,13 @@ Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
       return hold(client, piece.rest());
     }
     if (frame == wire::Frame::kBad) {
-      close_client(hub_, client, Reason::kClientBadHeader,
-                   cat("bad packet header: '", hex(piece.rest(), kHeaderSize), "'"));
-      return Scan::kClosed;
+      return refuse(client, piece, Reason::kClientBadHeader,
+                    cat("bad packet header: '", hex(piece.rest(), kHeaderSize), "'"));
     }
     const ClientRule& rule = client_rule(header.type);
     Scan scan = client.skip_until_sync ? skipping(client, piece, header.length + size_t{1}, header.type)
                                        : on_client_message(client, piece, header, rule);
+    late = late || (!rule.needs_server && client.server);
     if (scan == Scan::kDone) continue;
     if (scan == Scan::kHeld && client.server) {
       send_run(*client.server, piece);
@@ -126,8 +128,18 @@ Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
     }
     return scan == Scan::kHeld ? hold(client, piece.rest()) : scan;
   }
-  if (client.server) send_run(*client.server, piece);
+  if (!client.server) return Scan::kDone;
+  send_run(*client.server, piece);
+  if (late) release_if_over(*client.server);
   return Scan::kDone;
+}
+
+// The end of a client in the middle of a scan. What stands before the message at piece.at is owed its answers, so it
+// goes to the server first: else the clean-up would wait for answers to what was never asked, or get others.
+Relay::Scan Relay::refuse(Client& client, Piece& piece, Reason reason, std::string_view text) {
+  if (client.server) send_run(*client.server, piece);
+  close_client(hub_, client, reason, text);
+  return Scan::kClosed;
 }
 
 void Relay::lost(Client& client, const net::IoResult& got) {

@@ -71,6 +71,7 @@ class Relay {
   void pass(session::End& from, Piece& piece, size_t message_size);
   void drop(session::End& from, session::End* to, Piece& piece, size_t message_size);
   bool pass_body(session::End& from, session::End* to, Piece& piece);
+  Scan refuse(session::Client& client, Piece& piece, session::Reason reason, std::string_view text = {});
   void lost(session::Client& client, const net::IoResult& got);
   void lost(session::Server& server, const net::IoResult& got);
 
@@ -99,6 +100,7 @@ class Relay {
   Scan on_server_message(session::Server& server, Piece& piece, const wire::Header& header);
   Scan on_unlinked(session::Server& server, Piece& piece, char type, ByteView body, size_t size);
   Scan on_ready(session::Server& server, Piece& piece, const track::Match& match);
+  static Scan after_ready(const session::Server& server);
   void release_if_over(session::Server& server);
   void end_doubt(session::Server& server);
   void trim_statements(session::Server& server);

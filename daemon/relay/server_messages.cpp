@@ -52,10 +52,6 @@ std::string doom_text(const track::StatementNote& note, ByteView sqlstate) {
   return out;
 }
 
-bool is_tag(ByteView body, ByteView tag) {
-  return body.size() == tag.size() + 1 && body.substr(0, tag.size()) == tag;
-}
-
 }  // namespace
 
 Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::Header& header) {
@@ -117,10 +113,7 @@ Relay::Scan Relay::on_unlinked(Server& server, Piece& piece, char type, ByteView
 }
 
 Relay::Scan Relay::mismatch(Server& server, char type) {
-  ++hub_.tally.mismatches;
-  hub_.log.write(Level::kError,
-                 cat(log_prefix(server), "server sent '", type, "' which nothing it was asked explains (",
-                     server.replies.size(), " answers owed): connection closed, not reused"));
+  session::note_mismatch(hub_, server, type, "the relay");
   close_server(hub_, server, Reason::kAnswerMismatch);
   return Scan::kClosed;
 }
@@ -173,7 +166,7 @@ void Relay::on_command(Server& server, ByteView body) {
     track::forget_all(server.replies, server.statements, server.client ? &server.client->statements : nullptr,
                       server.batch);
   }
-  if (is_tag(body, "DISCARD ALL") || is_tag(body, "RESET")) server.parameters.set_extras(nullptr);
+  track::note_reset(server.parameters, body);
 }
 
 // ReadyForQuery: a request has been answered, perhaps a transaction has ended, perhaps the server is free.
@@ -202,12 +195,18 @@ Relay::Scan Relay::on_ready(Server& server, Piece& piece, const track::Match& ma
   settings::PoolMode mode = client.local_pool->rules().mode;
   if (mode == settings::PoolMode::kStatement && server.transaction != 'I') {
     close_client(hub_, client, Reason::kTransactionInStatementMode);
-    return server.state() == pool::ServerState::kActive ? Scan::kDone : Scan::kClosed;
+    return after_ready(server);
   }
   if (answered && mode != settings::PoolMode::kSession) trim_statements(server);
   release_if_over(server);
-  return server.state() == pool::ServerState::kGone || server.state() == pool::ServerState::kClosing ? Scan::kClosed
-                                                                                                     : Scan::kDone;
+  return after_ready(server);
+}
+
+// What has been read behind a ReadyForQuery is lost only with the server: its next owner, be it a clean-up, has it
+// else.
+Relay::Scan Relay::after_ready(const Server& server) {
+  bool closed = server.state() == pool::ServerState::kGone || server.state() == pool::ServerState::kClosing;
+  return closed ? Scan::kClosed : Scan::kDone;
 }
 
 // The transaction is over and nothing is owed or half sent: the server is free for others.
@@ -232,7 +231,8 @@ void Relay::end_doubt(Server& server) {
 // A batch may have needed more statements than a server keeps; now that it is through, the rest goes.
 void Relay::trim_statements(Server& server) {
   auto most = static_cast<size_t>(std::max(server.local_pool->rules().max_prepared_statements, 0));
-  if (server.statements.size() <= most) return;
+  bool half_sent = server.client && server.client->body_left > 0;  // nothing may come in between
+  if (server.statements.size() <= most || half_sent) return;
   evict_statements(server);
   if (!server.replies.in_extended_batch()) return;
   hub_.outbox.add(server, ByteView("S\0\0\0\4", 5));

@@ -127,7 +127,9 @@ void link(Hub& hub, Client& client, Server& server) {
   server.attached_at = now;
   server.served = true;
   server.dirty_session = true;
-  server.held_until_proven = server.held_for_answers = false;
+  // A client that vanished may have left these behind: its SETs were answered to a clean-up.
+  server.hidden_set = server.held_until_proven = server.held_for_answers = false;
+  server.proving.clear();
   Counters& counters = server.local_pool->counters;
   ++counters.server_assignments;
   if (client.wait_start > 0) {
@@ -311,6 +313,14 @@ void impossible(Hub& hub, Client* client, Server* server, std::string_view what)
   hub.log.write(Level::kError, cat(prefix, "impossible state: ", what, ", closing this pair of connections"));
   if (server) close_server(hub, *server, Reason::kImpossibleState);
   if (client) close_client(hub, *client, Reason::kImpossibleState);
+}
+
+void note_mismatch(Hub& hub, const Server& server, char type, std::string_view to) {
+  ++hub.tally.mismatches;
+  std::string what = type == 0 ? std::string("a header that no message has") : cat("'", type, "'");
+  hub.log.write(Level::kError,
+                cat(log_prefix(server), "server sent ", what, " to ", to, ", which nothing it was asked explains (",
+                    server.replies.owed_text(), "): connection closed, not reused"));
 }
 
 }  // namespace pgweir::session

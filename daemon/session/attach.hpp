@@ -48,6 +48,11 @@ void bury(Hub& hub, Server& server);
 // An impossible state: logs it, counts it, closes that pair.
 void impossible(Hub& hub, Client* client, Server* server, std::string_view what);
 
+// A server has said what nothing it was asked explains: logs which message (`type`; 0: a header that no message has),
+// to whom it was said ("the relay", "a clean-up") and what was owed, and counts it. The caller closes the server, for
+// kAnswerMismatch.
+void note_mismatch(Hub& hub, const Server& server, char type, std::string_view to);
+
 // Puts them on the ready list.
 void resume(Hub& hub, Client& client);
 void resume(Hub& hub, Server& server);

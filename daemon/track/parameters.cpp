@@ -65,6 +65,19 @@ std::string quote_literal(ByteView value) {
   return out;
 }
 
+void ParameterSet::doubt_extras() {
+  if (!extras_) return;
+  auto changed = std::make_shared<Extras>(*extras_);
+  for (auto& [name, value] : *changed)
+    value.assign(1, '\0');  // no client asks for such a value
+  extras_ = std::move(changed);
+}
+
+void note_reset(ParameterSet& server, ByteView command_complete) {
+  if (command_complete == ByteView("DISCARD ALL\0", 12)) server.set_extras(nullptr);
+  if (command_complete == ByteView("RESET\0", 6)) server.doubt_extras();
+}
+
 namespace {
 
 std::string quote_name(ByteView name) {

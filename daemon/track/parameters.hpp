@@ -46,6 +46,8 @@ class ParameterSet {
   const Extras* extras() const { return extras_.get(); }
   const std::shared_ptr<const Extras>& shared_extras() const { return extras_; }
   void set_extras(std::shared_ptr<const Extras> extras) { extras_ = std::move(extras); }
+  // Of a server: a client has reset some of them, nobody knows which. The next client gets its own, or a RESET.
+  void doubt_extras();
 
  private:
   TrackedPtr names_;
@@ -56,6 +58,9 @@ class ParameterSet {
 // The text of one simple query, "SET k='v';...", that brings `server` to what `client` wants, or empty. Extras that
 // were applied for another client and are not wanted now are RESET. Notes what it asks for in `server`.
 std::string replay(const ParameterSet& client, ParameterSet& server);
+
+// A server's CommandComplete (its body): RESET and DISCARD ALL end what was applied beside the tracked parameters.
+void note_reset(ParameterSet& server, ByteView command_complete);
 
 // "name=value" of everything that is set, names in lower case: what has to be accepted by a server before it can be
 // replayed without waiting for the answer.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace pgweir::track {
 
 void ReplyQueue::push(Kind kind, Action action, NotePtr note, uint64_t statement) {
@@ -205,6 +207,25 @@ bool ReplyQueue::take_local(Kind* kind, NotePtr* note) {
   *kind = entry.kind;
   *note = std::move(entry.note);
   return true;
+}
+
+std::string ReplyQueue::owed_text() const {
+  static constexpr const char* kNames[] = {"Query", "Parse", "Bind",         "Describe", "Execute",
+                                           "Close", "Sync",  "FunctionCall", "CopyDone", "CopyFail"};
+  std::string out = "nothing owed";
+  if (count_ > 0) {
+    const Entry& head = at(0);
+    out = cat("owed first: ", kNames[static_cast<size_t>(head.kind)]);
+    if (head.action == Action::kHide) out += " (hidden)";
+    if (head.action == Action::kLocal) out += " (local)";
+    if (head.begun && !head.finished) out += ", begun and not ended";
+    out += cat("; ", count_, " in all");
+  }
+  if (open_batch_) out += "; batch open";
+  if (skipping_) out += "; skipping to a Sync";
+  if (copy_in_) out += "; in COPY IN";
+  if (spare_readies_ > 0) out += cat("; ", spare_readies_, " ReadyForQuery in doubt");
+  return out;
 }
 
 void ReplyQueue::clear(Visitor dropped, void* context) {

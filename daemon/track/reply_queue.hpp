@@ -132,6 +132,9 @@ class ReplyQueue {
   // over, so that an error may still swallow it without ending what comes now.
   bool undecided(ByteView client_name) const;
 
+  // What is owed, for the log: "owed first: Parse (hidden); 3 in all; batch open".
+  std::string owed_text() const;
+
   void clear(Visitor dropped = nullptr, void* context = nullptr);
 
   // The whole ledger as bytes, for a process that goes on where this one stops (reply_queue_save.cpp), and back. False:

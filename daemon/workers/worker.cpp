@@ -345,6 +345,7 @@ void Worker::start_clean_up(Server& server) {
 // Out of every list of this worker first; only then may another thread see it.
 void Worker::move_out(Server& server) {
   outbox.flush_end(server);
+  outbox.forget(server);  // should that have failed, whoever has it then will see it
   server.stream.set_handler(nullptr, nullptr);
   server.stream.leave_loop();
   server.local_pool = nullptr;

@@ -115,14 +115,17 @@ void Client::turn() {
   owed_.clear();
   batch_.clear();
   row_ = 0;
+  auto weight = [this](const Turn& turn) {
+    if (!std::strchr(turn.modes, mode_)) return 0;
+    return turn.rude ? turn.weight * options_.rude : turn.weight;
+  };
   int total = 0;
   for (const Turn* turn = kTurns; turn->weight > 0; ++turn)
-    total += std::strchr(turn->modes, mode_) ? turn->weight : 0;
+    total += weight(*turn);
   int left = pick(total);
   const Turn* turn = kTurns;
   for (;; ++turn) {
-    if (!std::strchr(turn->modes, mode_)) continue;
-    if ((left -= turn->weight) < 0) break;
+    if ((left -= weight(*turn)) < 0) break;
   }
   playing_ = turn->name;
   (this->*turn->play)();
@@ -155,6 +158,8 @@ bool Client::cancels_under_way() {
 // Sends the batch and checks every reply that is owed. False: the connection ended.
 bool Client::settle() {
   may_be_cancelled_ = cancels_under_way() || may_be_cancelled_;
+  // A cancel that comes while the server waits for CopyData is only noticed when some of it has come.
+  bool copying = !owed_.empty() && owed_.back().kind == Kind::kCopyStart;
   if (!batch_.empty()) connection_.send(batch_);  // if that fails, the reason is still to be read
   batch_.clear();
   bool stuck = false;
@@ -176,7 +181,7 @@ bool Client::settle() {
       return false;
     }
   }
-  may_be_cancelled_ = false;
+  may_be_cancelled_ = may_be_cancelled_ && copying;
   return true;
 }
 

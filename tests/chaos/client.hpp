@@ -46,6 +46,7 @@ class Client {
     void (Client::*play)();
     const char* name;
     const char* modes;
+    bool rude = false;
   };
   static const Turn kTurns[];
 

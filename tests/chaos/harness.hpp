@@ -27,6 +27,7 @@ struct Options {
   bool cuts = true;           // the proxy cuts connections
   bool corrupt = false;       // the proxy breaks the framing of servers' messages
   bool vanish = true;         // clients that leave in the middle
+  int rude = 1;               // so many times more often than usual: clients that vanish, cancel, fail and copy
   bool cancels = true;
   bool timeouts = false;  // queries and transactions that run into pgweir's timeouts
   bool slow = true;       // clients that write in slices and read slowly

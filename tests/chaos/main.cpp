@@ -115,11 +115,9 @@ struct Number {
   int Options::*value;
 };
 constexpr Number kNumbers[] = {
-    {"--port", &Options::port},
-    {"--clients", &Options::clients},
-    {"--seconds", &Options::seconds},
-    {"--direct-port", &Options::direct_port},
-    {"--proxy-port", &Options::proxy_port},
+    {"--port", &Options::port},       {"--clients", &Options::clients},
+    {"--seconds", &Options::seconds}, {"--direct-port", &Options::direct_port},
+    {"--rude", &Options::rude},       {"--proxy-port", &Options::proxy_port},
 };
 struct Long {
   const char* name;
@@ -202,7 +200,7 @@ int run(int argc, char** argv) {
         "usage: chaos [--host H] [--port P] [--user U] [--database D] [--modes tsx] [--clients N]\n"
         "             [--seconds S | --replies N] [--seed N] [--direct-port P] [--kill-servers] [--proxy-port P]\n"
         "             [--no-cuts] [--corrupt] [--timeouts] [--console] [--no-vanish] [--no-cancels] [--no-slow]\n"
-        "             [--no-setup]\n");
+        "             [--no-setup] [--rude N]\n");
     return 2;
   }
   std::atomic<bool> stop{false};

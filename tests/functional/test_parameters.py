@@ -130,3 +130,18 @@ def test_pipelines_after_an_attach_with_sets(pw):
                     + wire.execute() for i in range(50)], wire.sync())
         rows = [m.row()[0].decode() for m in conn.read_until("Z") if m.type == "D"]
         assert rows == ["%d%s" % (i, name) for i in range(50)]
+
+
+@pytest.mark.parametrize("command", ["RESET statement_timeout", "RESET ALL", "DISCARD ALL"])
+def test_a_reset_by_a_client_hides_nothing(start, command):
+    """What was set for one client is not in force for the next, and is in force again for the first."""
+    pw = start(settings={"default_pool_size": 1})
+    conn, other = pw.connect(work_mem="1234kB"), pw.connect()
+    usual = other.scalar("SHOW work_mem")
+    assert conn.scalar("SHOW work_mem") == "1234kB" != usual
+    conn.query(command)
+    assert other.scalar("SHOW work_mem") == usual
+    assert conn.scalar("SHOW work_mem") == "1234kB"
+    conn.send(wire.query(command) + wire.terminate())
+    assert pw.connect(work_mem="1234kB").scalar("SHOW work_mem") == "1234kB"
+    assert other.scalar("SHOW work_mem") == usual

@@ -271,3 +271,35 @@ def test_unix_socket_mode(start):
     pw = start(settings={"unix_socket_mode": "0770"})
     path = "%s/.s.PGSQL.%d" % (pw.directory, pw.port)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o770
+
+
+def begin_a_copy_that_fails(conn, rest=60000):
+    """Leaves the client in the middle of a CopyData message, its COPY already refused. Returns what it still owes."""
+    data = wire.copy_data(b"2\n" * (rest // 2))
+    conn.send(wire.copy_data(b"not a number\n") + data[:1000])
+    assert [m.type for m in conn.read_until("Z")] == ["E", "Z"]
+    return data[1000:] + wire.copy_done()
+
+
+def test_a_server_is_free_when_the_rest_of_a_failed_copy_has_come(start):
+    pw = start(settings={"default_pool_size": 1})
+    conn, other = pw.connect(), pw.connect()
+    conn.query("CREATE TABLE c(i int)")
+    conn.send(wire.query("COPY c FROM STDIN"))
+    assert conn.read().type == "G"
+    rest = begin_a_copy_that_fails(conn)
+    other.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=1)
+    conn.send(rest)
+    assert other.results().scalar() == "1"
+
+
+def test_nothing_is_put_into_the_middle_of_a_message(start):
+    """Statements are evicted at a ReadyForQuery, but not while half of a client's message is under way."""
+    pw = start(settings={"default_pool_size": 1, "max_prepared_statements": 1})
+    conn = pw.connect()
+    conn.query("CREATE TABLE c(i int)")
+    conn.send(wire.parse("SELECT 1", "a") + wire.parse("SELECT 2", "b") + wire.sync() + wire.query("COPY c FROM STDIN"))
+    conn.read_until("G")
+    conn.send(begin_a_copy_that_fails(conn) + wire.query("SELECT 7"))
+    assert [m.row() for m in conn.read_until("Z") if m.type == "D"] == [[b"7"]]

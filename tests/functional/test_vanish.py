@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness import system, wire
+from harness.fakeserver import FakeServer, answer_bytes
 
 
 def ways():
@@ -96,6 +97,27 @@ def test_in_the_middle_of_copy_in(pw):
     assert other.scalar("SELECT count(*) FROM v") == "0"
 
 
+def broken(kind):
+    """A message whose last byte, the end of a name, is missing: what pgweir reads instead is a Terminate's first."""
+    whole = {"describe": wire.describe("P"), "close": wire.close("S", "a"), "bind": wire.bind(statement="a")[:8],
+             "parse": wire.parse("SELECT 1", "a"), "unknown": wire.message("y"), "header": b"Q\0\0\0\0"}[kind]
+    if kind == "bind":
+        return wire.message("B", b"\0a")
+    return whole if kind in ("unknown", "header") else whole[:-1] + b"X"
+
+
+@pytest.mark.parametrize("kind", ["describe", "close", "bind", "parse", "unknown", "header"])
+def test_behind_a_batch_in_one_piece(pw, kind):
+    """A client is thrown out in the middle of what one read has brought: what stands before the broken message has
+    gone to the server, so that its answers fit what is owed and the server can be saved."""
+    conn, other = pw.connect(), pw.connect()
+    backend = pid(other)
+    conn.send(wire.parse("SELECT 1") + wire.bind() + wire.execute() + broken(kind))
+    assert conn.expect_fatal()
+    assert pid(other) == backend, pw.log()
+    assert not pw.logged("nothing it was asked explains|answered what nobody")
+
+
 def half(pw, conn, piece):
     """Sends a piece of a message, and vanishes when pgweir has read all of it."""
     received = lambda: sum(int(row["bytes_received"]) for row in pw.show("STATS_TOTALS") if row["database"] == "test")
@@ -178,3 +200,48 @@ def test_session_mode(start, pg, db):
     conn.query("BEGIN")
     conn.abort()
     assert pw.connect().query("SELECT 1").status == "I"
+
+
+def test_what_is_read_behind_a_refused_transaction_is_not_lost(start):
+    """Statement mode: a client is thrown out at the ReadyForQuery of its BEGIN, and the answers to what it had sent
+    behind lie in the same piece of input: they are the clean-up's."""
+    def script(session):
+        if session.login():
+            pipeline = []
+
+            def reply(session, sql):
+                if sql not in ("BEGIN", "SELECT 2", "SELECT 3"):
+                    return False
+                pipeline.append(sql)
+                if sql == "SELECT 3":
+                    begin = wire.message("C", wire.cstr("BEGIN")) + wire.message("Z", b"T")
+                    session.send(begin + answer_bytes("2", status="T") + answer_bytes("3", status="T"))
+                return True
+            session.serve(reply)
+
+    with FakeServer(script) as fake:
+        pw = start({"test": {**fake.entry, "pool_mode": "statement"}},
+                   settings={"server_tls_sslmode": "disable", "default_pool_size": 1})
+        conn, other = pw.connect(), pw.connect()
+        conn.send(wire.query("BEGIN") + wire.query("SELECT 2") + wire.query("SELECT 3"))
+        assert conn.expect_fatal("transaction blocks not allowed")
+        assert other.scalar("SELECT 1") == "1"
+        assert fake.queries.count("ROLLBACK") == 1, fake.queries
+        assert not pw.logged("not ready|nothing it was asked explains")
+
+
+def test_an_answer_too_many_is_told_in_the_log(start):
+    """Which message it was, to whom it was said, and what was owed: to the relay and to a clean-up."""
+    def script(session):
+        if session.login():
+            session.serve(lambda session, sql: sql == "odd" and not session.send(wire.message("Z", b"I")))
+
+    with FakeServer(script) as fake:
+        pw = start({"test": fake.entry}, settings={"server_tls_sslmode": "disable"})
+        conn = pw.connect()
+        conn.send(wire.query("odd"))
+        assert conn.expect_fatal("server answered out of order")
+        pw.wait_log(r"server sent 'Z' to the relay, which nothing it was asked explains \(owed first: Query; 1 in all\)")
+        conn = pw.connect()
+        conn.send(wire.query("odd") + wire.terminate())
+        pw.wait_log(r"server sent 'Z' to a clean-up, which nothing it was asked explains \(owed first: Query; 1 in all\)")

@@ -239,6 +239,31 @@ TEST_F(Errands, AnAnswerThatNothingOwedClosesTheServer) {
   vanish();
   EXPECT_FALSE(idle_again());
   EXPECT_TRUE(hub->logged("server answered what nobody had asked"));
+  EXPECT_TRUE(
+      hub->logged("server sent 'C' to a clean-up, which nothing it was asked explains (owed first: Sync; 1 in all)"));
+  EXPECT_EQ(1u, hub->tally.mismatches);
+}
+
+// The SETs of a client that vanished are hit by the cancel request: nobody knows what is in force there.
+TEST_F(Errands, SetsThatWereCancelledAreNotTakenForApplied) {
+  for (bool hit : {true, false}) {
+    cancels = 0;
+    begin([&](Wire& wire) {
+      EXPECT_TRUE(test::wait_until([this] { return cancels > 0; }));
+      std::string out;
+      if (hit) {
+        wire::append_error(out, "ERROR", "57014", "canceling statement due to user request");
+        wire::append_ready_for_query(out, 'I');
+      }
+      wire.send(hit ? out : answer('I', "SET"));
+      wire.receive(1);
+    });
+    only().replies.expect(Kind::kQuery, Action::kHide);
+    only().hidden_set = true;
+    vanish();
+    EXPECT_EQ(!hit, idle_again());
+    EXPECT_TRUE(hit || !only().hidden_set);
+  }
 }
 
 TEST_F(Errands, ResetClearsWhatTheSessionHeld) {

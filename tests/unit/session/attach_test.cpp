@@ -36,6 +36,16 @@ TEST_F(Attach, TakesAnIdleServer) {
   EXPECT_TRUE(hub->effects.empty());
 }
 
+TEST_F(Attach, TakesNothingOverFromAClientThatVanished) {
+  Client& who = client();
+  Server& whom = server();
+  whom.hidden_set = whom.held_until_proven = whom.held_for_answers = true;
+  whom.proving = {"work_mem=1GB"};
+  EXPECT_EQ(Attached::kNow, attach(*hub, who));
+  EXPECT_FALSE(whom.hidden_set || whom.held_until_proven || whom.held_for_answers);
+  EXPECT_TRUE(whom.proving.empty());
+}
+
 TEST_F(Attach, BringsWhatDiffersInOneHiddenQuery) {
   Client& who = client();
   Server& whom = server();

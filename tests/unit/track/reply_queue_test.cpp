@@ -730,5 +730,25 @@ TEST(LedgerModel, MatchesARandomServer) {
   }
 }
 
+TEST_F(Ledger, TellsWhatIsOwed) {
+  EXPECT_EQ("nothing owed", queue.owed_text());
+  send("Q", Action::kHide);
+  send("P");
+  EXPECT_EQ("owed first: Query (hidden); 2 in all; batch open", queue.owed_text());
+  queue.match('T', {});
+  EXPECT_EQ("owed first: Query (hidden), begun and not ended; 2 in all; batch open", queue.owed_text());
+  queue.match('C', {});
+  queue.match('Z', "I");
+  queue.match('E', {});
+  EXPECT_EQ("nothing owed; batch open; skipping to a Sync", queue.owed_text());
+  send("S");
+  queue.match('Z', "I");
+  send("ES");
+  queue.match('G', {});
+  EXPECT_EQ("owed first: Execute, begun and not ended; 1 in all; batch open; in COPY IN", queue.owed_text());
+  queue.match('E', {});
+  EXPECT_EQ("nothing owed; batch open; skipping to a Sync; 1 ReadyForQuery in doubt", queue.owed_text());
+}
+
 }  // namespace
 }  // namespace pgweir::track
