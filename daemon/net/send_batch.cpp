@@ -12,7 +12,7 @@
 namespace pgweir::net {
 
 namespace {
-constexpr size_t kMostSealedKept = 256 * 1024;
+constexpr size_t kMostSealedKept = size_t{256} * 1024;
 }  // namespace
 
 #ifdef PGWEIR_URING
@@ -56,7 +56,7 @@ struct SendBatch::Ring {
   // those that it did not take have no completion.
   template <class Done>
   bool run(unsigned count, const Done& done) {
-    int taken;
+    int taken = 0;
     do {
       taken = io_uring_submit_and_wait(&ring, count);
     } while (taken == -EINTR);
@@ -108,14 +108,15 @@ bool SendBatch::suits(const Stream& stream, size_t bytes) {
 
 void SendBatch::add(Stream& stream, const iovec* pieces, int count) {
   if (items_.size() == kMostStreams) submit();
-  Item item{&stream, vector_.size(), count, false, false};
+  Item item{&stream, vector_.size(), count, false, false, 0};
   if (stream.tls()) {
     const size_t at = sealed_.size();
     if (!stream.seal(pieces, count, sealed_)) {
       sealed_.resize(at);
       return;
     }
-    vector_.push_back({reinterpret_cast<void*>(at), sealed_.size() - at});
+    vector_.push_back({nullptr, sealed_.size() - at});
+    item.offset = at;
     item.count = 1;
     item.sealed = true;
   } else {
@@ -128,8 +129,7 @@ void SendBatch::add(Stream& stream, const iovec* pieces, int count) {
 void SendBatch::point_to_sealed() {
   if (sealed_.empty()) return;
   for (const Item& item : items_) {
-    iovec& piece = vector_[item.first];
-    if (item.sealed) piece.iov_base = sealed_.data() + reinterpret_cast<size_t>(piece.iov_base);
+    if (item.sealed) vector_[item.first].iov_base = sealed_.data() + item.offset;
   }
 }
 

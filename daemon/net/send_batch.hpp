@@ -19,7 +19,7 @@ namespace pgweir::net {
 class SendBatch {
  public:
   // More than this for one stream goes faster by itself.
-  static constexpr size_t kMostBytes = 8 * 1024;
+  static constexpr size_t kMostBytes = size_t{8} * 1024;
   static constexpr unsigned kMostStreams = 256;  // then add() submits first
 
   // Makes the ring; the thread that does so is the only one that may use it. Error: why there is none (a kernel before
@@ -47,8 +47,9 @@ class SendBatch {
     Stream* stream;
     size_t first;  // in vector_
     int count;
-    bool sealed;  // the piece lies in sealed_, its base is an offset
+    bool sealed;  // the piece lies in sealed_, at `offset`
     bool settled;
+    size_t offset;
   };
 
   SendBatch();

@@ -145,8 +145,8 @@ class ReplyQueue {
 
  private:
   struct Entry {
-    Kind kind;
-    Action action;
+    Kind kind{};
+    Action action{};
     bool named = false;     // its note had a client's name when it came
     bool begun = false;     // has had an answer
     bool finished = false;  // the last one was the end of a command, so that ReadyForQuery may follow

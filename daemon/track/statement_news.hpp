@@ -30,9 +30,9 @@ class Swallowed {
 
  private:
   struct Item {
-    Kind kind;
-    Action action;
-    bool noted;
+    Kind kind{};
+    Action action{};
+    bool noted = false;
     StatementNote note;
   };
   std::vector<Item> items_;

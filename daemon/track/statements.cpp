@@ -85,7 +85,7 @@ StatementPtr ServerStatements::find(uint64_t number) const {
 bool ServerStatements::in_doubt(const Statement& statement) const {
   if (!state_) return false;
   if (const Item* item = find(statement)) return item->presence != Presence::kConfirmed;
-  return state_->closing.count(statement.number()) > 0;
+  return state_->closing.contains(statement.number());
 }
 
 void ServerStatements::sent(StatementPtr statement, uint64_t batch) {
@@ -130,7 +130,7 @@ void ServerStatements::closed(const Statement& statement) {
   if (found != state_->closing.end() && --found->second == 0) state_->closing.erase(found);
 }
 
-void ServerStatements::not_closed(StatementPtr statement) {
+void ServerStatements::not_closed(const StatementPtr& statement) {
   closed(*statement);
   if (Item* again = find(*statement)) {  // sent again meanwhile, behind a Close of its own
     again->sent_again = true;            // should that batch fail too, the old one is still there

@@ -99,7 +99,7 @@ class ServerStatements {
  public:
   // Present: confirmed, or sent in this batch. Counts as a use of it, in batch `batch`.
   bool use(const Statement& statement, uint64_t batch);
-  bool known(const Statement& statement) const { return state_ && state_->by_number.count(statement.number()) > 0; }
+  bool known(const Statement& statement) const { return state_ && state_->by_number.contains(statement.number()); }
   bool confirmed(const Statement& statement) const;
   // By its number; null: not known here.
   StatementPtr find(uint64_t number) const;
@@ -113,7 +113,7 @@ class ServerStatements {
   // The Close of an evicted one has been answered.
   void closed(const Statement& statement);
   // An error has swallowed the Close of an evicted one: it is in doubt.
-  void not_closed(StatementPtr statement);
+  void not_closed(const StatementPtr& statement);
   // Over `most`: the one to close now, already removed here. Null: none, or all are used by the open batch `batch`.
   StatementPtr evict(size_t most, uint64_t batch);
   void clear() { state_.reset(); }

@@ -88,7 +88,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
     Micros deadline;
     admin::Done done;
   };
-  void await_rest(Rest rest);
+  void await_rest(const Rest& rest);
   bool suspended(uint64_t suspension) const;  // this one still holds
   void lift_suspension();
   void resume_without_console();

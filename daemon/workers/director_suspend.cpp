@@ -26,7 +26,7 @@ bool DirectorImpl::suspended(uint64_t suspension) const {
 }
 
 // Asks again and again, until nobody is restless. Beyond the deadline workers close who is.
-void DirectorImpl::await_rest(Rest rest) {
+void DirectorImpl::await_rest(const Rest& rest) {
   const bool late = loop_->now() >= rest.deadline;
   count([who = rest.who, late](Worker& worker) { return worker.freeze(who, late); },
         [this, rest](size_t restless) {

@@ -33,8 +33,8 @@ constexpr const char* kSink =
 // A plain connection of the harness itself, on which answers are only read.
 class Plain {
  public:
-  Plain(const Options& options, int port, std::string user, std::string database)
-      : options_(options), user_(std::move(user)), database_(std::move(database)) {
+  Plain(Options options, int port, std::string user, std::string database)
+      : options_(std::move(options)), user_(std::move(user)), database_(std::move(database)) {
     options_.port = port;
   }
   // Rows and completions; -1: it failed or was refused.

@@ -93,7 +93,7 @@ void Client::failing_transaction() {
 
 // What a transaction has set goes back with it, and pgweir must hear of that.
 void Client::rolled_back_setting() {
-  zones_.push_back("Asia/Seoul");
+  zones_.emplace_back("Asia/Seoul");
   add_query("BEGIN", "BEGIN", "T");
   add_query("SET TimeZone = 'Asia/Seoul'", "SET", "T");
   add_one("current_setting('TimeZone')", "=Asia/Seoul", "T");

@@ -42,7 +42,7 @@ inline pool::SnapshotPtr snapshot_of(const std::string& databases, const std::st
 class TestHub : public session::Hub, protected net::Turn {
  public:
   // `workers`: how many the books believe in; this hub is the first of them.
-  explicit TestHub(pool::SnapshotPtr snapshot, unsigned workers = 1)
+  explicit TestHub(const pool::SnapshotPtr& snapshot, unsigned workers = 1)
       : TestHub(std::make_unique<Parts>(snapshot, workers), snapshot) {}
   ~TestHub() override { close_all(); }
 

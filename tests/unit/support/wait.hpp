@@ -3,7 +3,7 @@
 // is.
 #pragma once
 
-#include <time.h>
+#include <ctime>
 
 #include "base/clock.hpp"
 

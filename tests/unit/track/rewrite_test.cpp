@@ -35,7 +35,7 @@ TEST(ReadParse, WaitsForTheWhole) {
 TEST(ReadParse, LooksNoFurtherThanItsOwnMessage) {
   std::string body = zero("s1") + zero("SELECT 1") + std::string(2, '\0');
   ParseNames names;
-  std::string stream = body + "S\0\0\0\4";
+  std::string stream = body + std::string("S\0\0\0\4", 5);
   ASSERT_EQ(read_parse(stream, body.size(), names), Seen::kOk);
   EXPECT_EQ(names.rest, ByteView(body).substr(3));
 }
