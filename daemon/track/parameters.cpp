@@ -1,6 +1,7 @@
 #include "track/parameters.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/text.hpp"
 
@@ -148,10 +149,31 @@ bool same_value(const Value& a, const Value& b) {
   return a == b || (a && b && equal_ignoring_case(*a, *b));
 }
 
-void replay_extras(const ParameterSet& client, ParameterSet& server, std::string& sql) {
+// Of two places of one text, the one that both keep. An order without cycles: whoever shares with whom, it ends.
+template <class Shared>
+const Shared& first_of(const Shared& a, const Shared& b) {
+  return std::less<>()(a.get(), b.get()) ? a : b;
+}
+
+void share_value(ParameterSet& client, ParameterSet& server, size_t index) {
+  const Value& wanted = client.value(index);
+  const Value& has = server.value(index);
+  if (wanted == has || !wanted || !has || *wanted != *has) return;  // equal but for case is not the same text
+  Value shared = first_of(wanted, has);
+  client.set_value(index, shared);
+  server.set_value(index, std::move(shared));
+}
+
+void replay_extras(ParameterSet& client, ParameterSet& server, std::string& sql) {
   const auto* wanted = client.extras();
   const auto* applied = server.extras();
   if (wanted == applied) return;
+  if (wanted && applied && *wanted == *applied) {
+    auto shared = first_of(client.shared_extras(), server.shared_extras());
+    client.set_extras(shared);
+    server.set_extras(std::move(shared));
+    return;
+  }
   auto value_in = [](const ParameterSet::Extras* list, const std::string& name) -> const std::string* {
     if (!list) return nullptr;
     for (const auto& item : *list) {
@@ -175,11 +197,13 @@ void replay_extras(const ParameterSet& client, ParameterSet& server, std::string
 
 }  // namespace
 
-std::string replay(const ParameterSet& client, ParameterSet& server) {
+std::string replay(ParameterSet& client, ParameterSet& server) {
   std::string sql;
+  if (client.satisfied_by(server)) return sql;
   const TrackedNames* names = client.names();
   if (!names) return sql;
   for (size_t index = 0; index < names->size(); ++index) {
+    share_value(client, server, index);
     const Value& wanted = client.value(index);
     if (!wanted || same_value(wanted, server.value(index))) continue;
     append_set(sql, names->name(index), *wanted);

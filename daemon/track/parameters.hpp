@@ -49,6 +49,17 @@ class ParameterSet {
   // Of a server: a client has reset some of them, nobody knows which. The next client gets its own, or a RESET.
   void doubt_extras();
 
+  // Whether `server` has all that this one wants, by the very same texts: a few comparisons of pointers, and never true
+  // of texts that differ. Sets that are equal but share nothing yet get false.
+  bool satisfied_by(const ParameterSet& server) const {
+    if (extras_ != server.extras_) return false;
+    for (size_t index = 0; index < values_.size(); ++index) {
+      const Value& wanted = values_[index];
+      if (wanted && (index >= server.values_.size() || wanted != server.values_[index])) return false;
+    }
+    return true;
+  }
+
  private:
   TrackedPtr names_;
   std::vector<Value> values_;  // empty while nothing is set
@@ -56,8 +67,10 @@ class ParameterSet {
 };
 
 // The text of one simple query, "SET k='v';...", that brings `server` to what `client` wants, or empty. Extras that
-// were applied for another client and are not wanted now are RESET. Notes what it asks for in `server`.
-std::string replay(const ParameterSet& client, ParameterSet& server);
+// were applied for another client and are not wanted now are RESET. Notes what it asks for in `server`. Where both have
+// the same text in two places they share one of them afterwards, always the one at the lower address: so all
+// connections that meet end with one text, and satisfied_by() tells the next time.
+std::string replay(ParameterSet& client, ParameterSet& server);
 
 // A server's CommandComplete (its body): RESET and DISCARD ALL end what was applied beside the tracked parameters.
 void note_reset(ParameterSet& server, ByteView command_complete);

@@ -108,7 +108,7 @@ ParameterSet parameters(const TrackedPtr& names, ByteView application) {
 // At attach: nothing differs, which is the common case.
 void parameters_same(benchmark::State& state) {
   const TrackedPtr names = std::make_shared<const TrackedNames>(std::vector<std::string>{"IntervalStyle"});
-  const ParameterSet client = parameters(names, "app");
+  ParameterSet client = parameters(names, "app");
   ParameterSet server = parameters(names, "app");
   for (auto _ : state)
     benchmark::DoNotOptimize(replay(client, server));
@@ -118,7 +118,7 @@ BENCHMARK(parameters_same);
 // At attach: two applications take turns on one server.
 void parameters_differ(benchmark::State& state) {
   const TrackedPtr names = std::make_shared<const TrackedNames>(std::vector<std::string>{"IntervalStyle"});
-  const ParameterSet clients[] = {parameters(names, "one"), parameters(names, "other")};
+  ParameterSet clients[] = {parameters(names, "one"), parameters(names, "other")};
   ParameterSet server = parameters(names, "app");
   size_t turn = 0;
   for (auto _ : state)

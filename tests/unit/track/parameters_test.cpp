@@ -142,6 +142,73 @@ TEST_F(Parameters, TheLastOfTwoExtrasWins) {
   EXPECT_EQ(client.extras()->front().second, "9MB");
 }
 
+TEST_F(Parameters, WhoMeetsSharesOneText) {
+  ParameterSet clients[3];
+  ParameterSet servers[2];
+  for (ParameterSet& one : clients) {
+    one.init(names);
+    one.set("application_name", "pgbench");
+    one.set_extra("work_mem", "8MB");
+  }
+  for (ParameterSet& one : servers) {
+    one.init(names);
+    one.set("application_name", "pgbench");
+    one.set("TimeZone", "UTC");  // nobody asks for it
+    one.set_extra("work_mem", "8MB");
+  }
+  EXPECT_FALSE(clients[0].satisfied_by(servers[0]));
+  // Whatever the order of the meetings: each round can only lower the address that somebody holds.
+  for (int round = 0; round < 5; ++round) {
+    for (ParameterSet& server : servers) {
+      for (ParameterSet& one : clients)
+        EXPECT_EQ(replay(one, server), "");
+    }
+  }
+  for (ParameterSet& server : servers) {
+    for (ParameterSet& one : clients)
+      EXPECT_TRUE(one.satisfied_by(server));
+  }
+  EXPECT_EQ(*servers[0].value("TimeZone"), "UTC");
+}
+
+TEST_F(Parameters, SharingEndsWithAnyChange) {
+  client.set("application_name", "a");
+  server.set("application_name", "a");
+  client.set_extra("work_mem", "8MB");
+  server.set_extra("work_mem", "8MB");
+  EXPECT_EQ(sql(), "");
+  ASSERT_TRUE(client.satisfied_by(server));
+  server.set("application_name", "b");
+  EXPECT_FALSE(client.satisfied_by(server));
+  EXPECT_EQ(*client.value("application_name"), "a");
+  EXPECT_EQ(sql(), "SET \"application_name\"='a';");
+  server.set("application_name", "a");
+  EXPECT_EQ(sql(), "");
+  server.set_value(names->find("application_name"), nullptr);
+  EXPECT_EQ(sql(), "SET \"application_name\"='a';");
+  server.set("application_name", "a");
+  client.set_extra("work_mem", "9MB");
+  EXPECT_EQ(server.extras()->front().second, "8MB");
+  EXPECT_EQ(sql(), "SET \"work_mem\"='9MB';");
+  server.set_extras(nullptr);
+  EXPECT_EQ(sql(), "SET \"work_mem\"='9MB';");
+}
+
+TEST_F(Parameters, ASetOfAServerThatHasNothingSatisfiesNobody) {
+  client.set("application_name", "a");
+  EXPECT_FALSE(client.satisfied_by(server));
+  EXPECT_TRUE(server.satisfied_by(client));  // wants nothing
+}
+
+TEST_F(Parameters, TextsThatDifferInCaseAreEqualButNotShared) {
+  client.set("TimeZone", "UTC");
+  server.set("TimeZone", "utc");
+  EXPECT_EQ(sql(), "");
+  EXPECT_EQ(*client.value("TimeZone"), "UTC");
+  EXPECT_EQ(*server.value("TimeZone"), "utc");
+  EXPECT_FALSE(client.satisfied_by(server));
+}
+
 TEST_F(Parameters, NamesCannotCarrySql) {
   client.set_extra("a\"; DROP TABLE t; --", "1");
   EXPECT_EQ(sql(), "SET \"a\"\"; drop table t; --\"='1';");
