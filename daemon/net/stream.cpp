@@ -20,6 +20,7 @@ namespace pgweir::net {
 namespace {
 
 constexpr int kGather = 64;  // chunks a flush sends at once
+constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 
 size_t total(const iovec* pieces, int count) {
   size_t sum = 0;
@@ -195,7 +196,8 @@ IoResult Stream::send_now(const iovec* pieces, int count) {
   message.msg_iovlen = static_cast<size_t>(std::min(count, IOV_MAX));
   ssize_t sent = 0;
   do {
-    sent = sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    sent = count == 1 ? ::send(fd_, pieces->iov_base, pieces->iov_len, kSendFlags)  // less to copy and to check
+                      : sendmsg(fd_, &message, kSendFlags);
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) return {IoStatus::kOk, static_cast<size_t>(sent), 0};
   if (sent == 0 || errno == EAGAIN || errno == EWOULDBLOCK) return {IoStatus::kAgain, 0, 0};

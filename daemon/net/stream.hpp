@@ -73,9 +73,9 @@ class Stream {
   // An edge came that has not been read to its end, or decrypted bytes wait.
   bool maybe_readable() const { return edge_ || tls_more_; }
 
-  // One sendmsg (MSG_NOSIGNAL); may be short. kAgain while unsent() > 0 or when the socket is full; keeps nothing, and
-  // tells nobody when there is room again (that is send's or expect_writable's business).
-  // TLS: takes everything, keeps the records that the socket refused as send() does (look at unsent()).
+  // One sendmsg, of one piece one send (MSG_NOSIGNAL); may be short. kAgain while unsent() > 0 or when the socket is
+  // full; keeps nothing, and tells nobody when there is room again (that is send's or expect_writable's business). TLS:
+  // takes everything, keeps the records that the socket refused as send() does (look at unsent()).
   IoResult write(const iovec* pieces, int count);
   // write(), and keep what did not go. When all has gone later, handler->on_writable. False: the stream is broken,
   // nothing was kept.
