@@ -13,12 +13,19 @@ void fill_unset(track::ParameterSet& client, const track::ParameterSet& pool_val
   }
 }
 
+void prepare_greeting(pool::Welcome& welcome) {
+  const track::TrackedNames* names = welcome.tracked.names();
+  welcome.fixed.clear();
+  wire::append_authentication_ok(welcome.fixed);
+  for (const auto& [name, value] : welcome.parameters) {
+    if (names && names->find(name) != track::TrackedNames::kNone) continue;
+    wire::append_parameter_status(welcome.fixed, name, value);
+  }
+}
+
 void append_greeting(std::string& out, const pool::Welcome& welcome, const track::ParameterSet& client) {
   const track::TrackedNames* names = client.names();
-  wire::append_authentication_ok(out);
-  for (const auto& [name, value] : welcome.parameters) {
-    if (!names || names->find(name) == track::TrackedNames::kNone) wire::append_parameter_status(out, name, value);
-  }
+  out += welcome.fixed;
   for (size_t index = 0; names && index < names->size(); ++index) {
     if (client.value(index)) wire::append_parameter_status(out, names->name(index), *client.value(index));
   }

@@ -11,42 +11,49 @@ constexpr size_t kLeastRoom = 4096;
 }  // namespace
 
 void Inbox::consume(size_t count) {
-  wipe(buffer_.data() + begin_, count);
+  if (count == 0) return;
+  wipe(buffer_.get() + begin_, count);
   begin_ += count;
-  if (begin_ < buffer_.size()) return;
-  buffer_.clear();
-  begin_ = 0;
+  if (begin_ == end_) begin_ = end_ = 0;
 }
 
 void Inbox::give(ByteView bytes) {
-  buffer_.assign(bytes);
-  begin_ = 0;
+  begin_ = end_ = 0;
+  make_room(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), buffer_.get());
+  end_ = bytes.size();
 }
 
 std::string Inbox::take_rest() {
   drop_shown();
   std::string rest(bytes());
-  wipe(buffer_);
-  buffer_.clear();
-  begin_ = 0;
+  forget();
   return rest;
 }
 
-// Grows by hand: a string that grows by itself leaves a copy of what it held, and that may be a password.
+void Inbox::forget() {
+  if (end_ > begin_) wipe(buffer_.get() + begin_, end_ - begin_);
+  begin_ = end_ = 0;
+}
+
+// Room for `wanted` bytes from the first that is there. What moves leaves no copy behind: it may be a password.
+void Inbox::make_room(size_t wanted) {
+  if (begin_ == 0 && room_ >= wanted) return;
+  auto larger = std::make_unique_for_overwrite<char[]>(wanted);
+  const size_t have = bytes().size();
+  std::copy_n(buffer_.get() + begin_, have, larger.get());
+  forget();
+  buffer_ = std::move(larger);
+  room_ = wanted;
+  end_ = have;
+}
+
 Got Inbox::read_now(size_t need) {
-  const size_t have = buffer_.size() - begin_;
+  const size_t have = bytes().size();
   const size_t wanted = std::max(have + kLeastRoom, need);
-  if (begin_ > 0 || buffer_.capacity() < wanted) {
-    std::string larger;
-    larger.reserve(wanted);
-    larger.assign(bytes());
-    wipe(buffer_);
-    buffer_ = std::move(larger);
-    begin_ = 0;
-  }
-  buffer_.resize(wanted);
-  net::IoResult got = stream_->read(buffer_.data() + have, wanted - have);
-  buffer_.resize(have + (got.status == net::IoStatus::kOk ? got.bytes : 0));
+  make_room(wanted);
+  net::IoResult got = stream_->read(buffer_.get() + have, wanted - have);
+  if (got.status == net::IoStatus::kOk) end_ += got.bytes;
   switch (got.status) {
     case net::IoStatus::kOk: return Got::kOk;
     case net::IoStatus::kAgain: return Got::kAgain;

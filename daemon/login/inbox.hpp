@@ -3,6 +3,7 @@
 // the last message are handed on. Does not: look into a message, or close anything.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -24,13 +25,13 @@ enum class Got : uint8_t {
 class Inbox {
  public:
   explicit Inbox(net::Stream& stream) : stream_(&stream) {}
-  ~Inbox() { wipe(buffer_); }
+  ~Inbox() { forget(); }
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
 
   net::Stream& stream() const { return *stream_; }
   // Read and not consumed.
-  ByteView bytes() const { return ByteView(buffer_).substr(begin_); }
+  ByteView bytes() const { return {buffer_.get() + begin_, end_ - begin_}; }
   void consume(size_t count);
   // Bytes that somebody else read before; only while nothing is buffered.
   void give(ByteView bytes);
@@ -48,9 +49,14 @@ class Inbox {
   void drop_shown();
 
  private:
+  void make_room(size_t wanted);
+  void forget();
+
   net::Stream* stream_;
-  std::string buffer_;
-  size_t begin_ = 0;
+  std::unique_ptr<char[]> buffer_;  // not cleared before a read fills it; what was consumed is wiped
+  size_t room_ = 0;
+  size_t begin_ = 0;  // what is there and not consumed: from here
+  size_t end_ = 0;    // to here
   size_t shown_ = 0;
   char type_ = 0;
   ByteView body_;

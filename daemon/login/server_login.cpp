@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "login/exchange.hpp"
+#include "login/greeting.hpp"
 #include "login/server_flow.hpp"
 #include "net/wait.hpp"
 
@@ -153,6 +154,16 @@ net::Task<bool> settle(ServerLogin& login) {
   co_return login.fail(drained == Drained::kTimeout ? Got::kTimeout : Got::kEof);
 }
 
+// Where a server says what the one before it said, it takes that one's texts: then clients and servers of a pool share
+// them from the start, and attach has only pointers to compare.
+void share_texts(track::ParameterSet& server, const pool::Welcome* before) {
+  for (size_t index = 0; before && index < server.names()->size(); ++index) {
+    const track::Value& known = before->tracked.value(index);
+    const track::Value& value = server.value(index);
+    if (known && value && *known == *value) server.set_value(index, known);
+  }
+}
+
 void succeed(ServerLogin& login) {
   session::Hub& hub = login.hub;
   session::Server& server = login.server;
@@ -161,9 +172,11 @@ void succeed(ServerLogin& login) {
   const bool news = !shared.welcome() || shared.in_trouble();
   shared.login_works();
   if (server.generation == shared.database->generation.load()) {
+    share_texts(server.parameters, shared.welcome().get());
     for (size_t index = 0; index < hub.tracked->size(); ++index) {
       if (server.parameters.value(index)) login.welcome->tracked.set_value(index, server.parameters.value(index));
     }
+    prepare_greeting(*login.welcome);
     shared.set_welcome(std::move(login.welcome));
   }
   login.stop_counting();

@@ -43,6 +43,7 @@ class Quota {
 // What a server said when it let us in; every client of the pool is greeted with it.
 struct Welcome {
   std::vector<std::pair<std::string, std::string>> parameters;  // ParameterStatus, in the server's order
+  std::string fixed;            // as bytes: AuthenticationOk and those that are the same for every client
   track::ParameterSet tracked;  // the tracked ones among them, to be shared by the clients that set none of their own
 };
 

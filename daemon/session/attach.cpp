@@ -24,11 +24,14 @@ void say_goodbye(Hub& hub, Client& client, bool mid_message, std::string_view sq
   }
 }
 
-void log_close(Hub& hub, const std::string& prefix, const ReasonRow& row, std::string_view text, Micros connected_at) {
-  bool wanted = hub.snapshot->global.log_disconnections;
-  if (!wanted || !hub.log.wants(row.level)) return;
-  long age = static_cast<long>((hub.now() - connected_at) / kSecond);
-  hub.log.write(row.level, cat(prefix, "closing because: ", text, " (age=", age, "s)"),
+bool logs_close(const Hub& hub, const ReasonRow& row) {
+  return hub.snapshot->global.log_disconnections && hub.log.wants(row.level);
+}
+
+template <class Connection>
+void log_close(Hub& hub, const Connection& connection, const ReasonRow& row, std::string_view text) {
+  long age = static_cast<long>((hub.now() - connection.connected_at) / kSecond);
+  hub.log.write(row.level, cat(log_prefix(connection), "closing because: ", text, " (age=", age, "s)"),
                 {{"REASON", row.name}, {"SQLSTATE", row.sqlstate}});
 }
 
@@ -239,11 +242,10 @@ void close_client(Hub& hub, Client& client, Reason reason, std::string_view text
   Server* server = client.server;
   bool mid_message = server && server->body_left > 0 && !server->body_dropped;
   say_goodbye(hub, client, mid_message, code, told);
-  std::string prefix = log_prefix(client);
   if (!told.empty() && hub.snapshot->global.log_pooler_errors) {
-    hub.log.write(Level::kWarning, cat(prefix, "pooler error: ", told), {{"SQLSTATE", code}});
+    hub.log.write(Level::kWarning, cat(log_prefix(client), "pooler error: ", told), {{"SQLSTATE", code}});
   }
-  log_close(hub, prefix, row, text.empty() ? row.log_text : text, client.connected_at);
+  if (logs_close(hub, row)) log_close(hub, client, row, text.empty() ? row.log_text : text);
   ++hub.tally.closes[static_cast<size_t>(reason)];
 
   part(hub, client, reason, row.fate);
@@ -264,8 +266,8 @@ void close_server(Hub& hub, Server& server, Reason reason, std::string_view deta
   using pool::ServerState;
   if (server.state() == ServerState::kGone || server.state() == ServerState::kClosing) return;
   const ReasonRow& row = row_of(reason);
-  log_close(hub, log_prefix(server), row, detail.empty() ? std::string(row.log_text) : cat(row.log_text, ": ", detail),
-            server.connected_at);
+  if (logs_close(hub, row))
+    log_close(hub, server, row, detail.empty() ? std::string(row.log_text) : cat(row.log_text, ": ", detail));
   ++hub.tally.closes[static_cast<size_t>(reason)];
   bool half_sent = false;
   if (Client* client = server.client) {

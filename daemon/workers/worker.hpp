@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "admin/job.hpp"
+#include "auth/random_pool.hpp"
 #include "net/loop.hpp"
 #include "net/offload.hpp"
 #include "relay/relay.hpp"
@@ -135,6 +136,7 @@ class Worker final : public session::Hub, private net::Turn {
   session::ClosingHandler closing_;
   std::thread thread_;
   std::unordered_map<unsigned, std::unique_ptr<session::LocalPool>> pools_;  // by SharedPool::id
+  auth::RandomPool random_;                                                  // for cancel keys
   std::unordered_map<uint64_t, session::Client*> keys_;                      // by CancelKey, its first 8 bytes
   std::unordered_map<uint64_t, Ticket> tickets_;
   std::vector<std::unique_ptr<net::Spawned>> cancels_;  // cancel requests on their way to servers

@@ -3,10 +3,8 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
-#include "auth/random.hpp"
 #include "login/cancel.hpp"
 #include "session/attach.hpp"
 #include "workers/worker.hpp"
@@ -26,13 +24,9 @@ uint64_t head_of(uint32_t pid, ByteView secret) {
 }
 
 // OpenSSL's generator; the kernel's, should that fail.
-void fill_random(char* at, size_t size) {
-  auto drawn = auth::random_bytes(size);
-  if (drawn) {
-    std::memcpy(at, drawn->data(), size);
-  } else if (getentropy(at, size) != 0) {
-    std::abort();  // no randomness at all: a guessable key would be worse
-  }
+void fill_random(auth::RandomPool& pool, char* at, size_t size) {
+  if (pool.fill(at, size) || getentropy(at, size) == 0) return;
+  std::abort();  // no randomness at all: a guessable key would be worse
 }
 
 bool same_secret(ByteView a, ByteView b) {
@@ -52,8 +46,8 @@ void Worker::draw_cancel_key(Client& client, size_t secret_size) {
   key.size = static_cast<uint8_t>(std::min(secret_size, key.secret.size()));
   do {
     char pid[4];
-    fill_random(pid, sizeof pid);
-    fill_random(key.secret.data(), key.size);
+    fill_random(random_, pid, sizeof pid);
+    fill_random(random_, key.secret.data(), key.size);
     pid[0] = static_cast<char>(pid[0] & 0x7f);
     if (auto peer = snapshot->global.peer_id; peer > 0) {
       pid[1] = static_cast<char>(peer & 0xff);

@@ -46,6 +46,7 @@ TEST(Greeting, UntrackedFirstThenTrackedInTheirOrder) {
   const std::vector<std::string> own{"timezone=Asia/Tokyo", "work_mem=8MB"};
   EXPECT_EQ(own, track::settings_of(client));
   fill_unset(client, welcome.tracked);
+  prepare_greeting(welcome);
   std::string out;
   append_greeting(out, welcome, client);
   const std::vector<std::string> expected{"R",
