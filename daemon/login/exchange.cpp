@@ -87,7 +87,12 @@ void Exchange::skip_body() {
 bool Exchange::handle_message(char type, ByteView body, bool whole) {
   if (type == 'Z' && body.size() != 1) return mismatch(type);
   if (type == 'S' && whole) note_parameter(server, body);
-  if (type == 'E') error = wire::parse_error_fields(body).message.substr(0, kMostError);
+  if (type == 'E') {
+    const wire::ErrorFields fields = wire::parse_error_fields(body);
+    error = fields.message.substr(0, kMostError);
+    farewell = whole && fields.fatal();
+    if (farewell) return true;
+  }
   track::Swallowed swallowed;
   track::Match match = server.replies.match(type, body, track::Swallowed::collect, &swallowed);
   swallowed.undo(server.statements, nullptr);
@@ -119,6 +124,7 @@ bool Exchange::handle() {
     const size_t seen = std::min(header.size(), bytes.size());
     const bool matched = handle_message(header.type, bytes.substr(wire::kHeaderSize, seen - wire::kHeaderSize), small);
     if (!matched) return false;
+    if (farewell) return true;
     server.body_left = static_cast<uint32_t>(header.size() - seen);
     inbox.consume(seen);
   }
@@ -129,6 +135,7 @@ net::Task<Drained> drain(Exchange& exchange) {
   int reads = 0;
   for (;;) {
     if (!exchange.handle()) co_return Drained::kMismatch;
+    if (exchange.farewell) co_return Drained::kLost;
     if (exchange.settled()) co_return Drained::kDone;
     exchange.end_open_work();
     const size_t left = exchange.inbox.bytes().size();

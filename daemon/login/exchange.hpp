@@ -24,6 +24,7 @@ class Exchange {
   Micros deadline = kNever;
   uint64_t budget = UINT64_MAX;   // bytes that may still be read
   std::string error;              // text of the last ErrorResponse
+  bool farewell = false;          // that one was the server's last: FATAL or PANIC
   bool discarded_all = false;     // a DISCARD ALL was completed
   bool settings_unknown = false;  // the SETs of a client that vanished were cancelled or refused
 

@@ -245,6 +245,20 @@ TEST_F(Errands, AnAnswerThatNothingOwedClosesTheServer) {
 }
 
 // The SETs of a client that vanished are hit by the cancel request: nobody knows what is in force there.
+// A server that is shut down says so at any time; that is no answer to anything, and no mismatch.
+TEST_F(Errands, LastWordsAreNoMismatch) {
+  begin([&](Wire& wire) {
+    wire.receive_message();
+    std::string out = answer('I', "ROLLBACK");
+    wire::append_error(out, "FATAL", "57P01", "terminating connection due to administrator command");
+    wire.send(out);
+  });
+  only().transaction = 'T';
+  vanish();
+  EXPECT_TRUE(hub->run_until([&] { return hub->servers.size() == 0; }));
+  EXPECT_EQ(0U, hub->tally.mismatches);
+}
+
 TEST_F(Errands, SetsThatWereCancelledAreNotTakenForApplied) {
   for (bool hit : {true, false}) {
     cancels = 0;
