@@ -22,7 +22,9 @@ async function work(sql, who) {
 }
 
 async function main() {
-  const sql = postgres({ max: 8, onnotice: () => {} });
+  // A BEGIN that fills a connection's pipeline is refused by postgres.js itself (UNSAFE_TRANSACTION: execute() returns
+  // before it calls onexecute), so the pipeline is deeper than all there is to send.
+  const sql = postgres({ max: 8, max_pipeline: 1000, onnotice: () => {} });
   await sql`CREATE TABLE work(who int, i int)`;
   await Promise.all([...Array(12).keys()].map((who) => work(sql, who)));
   const [row] = await sql`SELECT count(*)::int AS n, max(i) AS top FROM work`;
