@@ -1,0 +1,14 @@
+# What `cmake --install` puts in place: the daemon in sbin, the tools in bin (each said beside its target), manual
+# pages, the samples of /etc/pgweir. Packages configure with -DCMAKE_INSTALL_PREFIX=/usr, which makes SYSCONFDIR /etc;
+# DESTDIR holds. Who may read what in /etc/pgweir is for the package to say: the files come with mode 0644.
+include(GNUInstallDirs)
+
+file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/man/*.[1-8])
+foreach(page ${pages})
+  string(REGEX REPLACE ".*\\.([1-8])$" "\\1" section ${page})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+
+file(GLOB samples CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/etc/*.ini ${CMAKE_SOURCE_DIR}/etc/*.conf)
+install(FILES ${samples} DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/pgweir)
+install(FILES ${CMAKE_SOURCE_DIR}/etc/userlist.example DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
