@@ -56,29 +56,32 @@ CancelTarget cancel_target(const session::Hub& hub, const session::Server& serve
   return target;
 }
 
-net::Task<bool> send_cancel(session::Hub& hub, CancelTarget target, Micros deadline) {
+net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros deadline) {
   net::Stream stream;
   Inbox inbox(stream);
   std::string error = co_await dial(hub, stream, target.address, deadline);
   if (!error.empty()) {
     hub.log.warning(cat("cancel request to ", target.address.text(), " failed: ", error));
-    co_return false;
+    co_return CancelSent::kNo;
   }
   SecuredResult secured = co_await secure(stream, target.tls, target.host, deadline);
   if (secured.how == Secured::kRefused || secured.how == Secured::kFailed) {
     hub.log.warning(cat("cancel request to ", target.address.text(), " failed: ", secured.why));
-    co_return false;
+    co_return CancelSent::kNo;
   }
   std::string request;
   wire::append_cancel_request(request, target.pid, target.secret);
-  if (!stream.send(request)) co_return false;
+  if (!stream.send(request)) co_return CancelSent::kNo;
   Got got = Got::kOk;
   size_t noise = 0;
   while (got == Got::kOk && noise <= kMostNoise) {
     got = co_await fill(inbox, 1, deadline);
     noise += inbox.take_rest().size();
   }
-  co_return got == Got::kEof || got == Got::kError;
+  if (got == Got::kEof) co_return CancelSent::kDelivered;
+  hub.log.warning(cat("cancel request to ", target.address.text(), " may still arrive: the server has not closed its ",
+                      "connection in time"));
+  co_return CancelSent::kInDoubt;
 }
 
 net::Task<void> forward_cancel(session::Hub& hub, session::Server& server, Micros until) {
@@ -86,14 +89,16 @@ net::Task<void> forward_cancel(session::Hub& hub, session::Server& server, Micro
   const CancelTarget target = cancel_target(hub, server);
   const Micros limit = session::cancel_limit(hub.snapshot->global);
   const Micros deadline = std::min(until, deadline_after(hub.now(), limit));
+  CancelSent sent = CancelSent::kNo;
   {
     BeingCancelled counted(hub, server);
     if (target.pid != 0) {
-      bool sent = co_await send_cancel(hub, target, deadline);
-      if (sent) hub.log.debug("closing because: successfully sent cancel request");
+      sent = co_await send_cancel(hub, target, deadline);
+      if (sent == CancelSent::kDelivered) hub.log.debug("closing because: successfully sent cancel request");
     }
   }
   session::Server* held = find_server(hub, id);
+  if (held && sent == CancelSent::kInDoubt) held->cancel_in_doubt = true;
   if (held && held->cancels == 0 && held->state() == pool::ServerState::kBeingCanceled)
     session::returned(hub, *held, false);
 }

@@ -36,11 +36,12 @@ class ServerEntry : public Hook<> {
 
   uint32_t id = 0;
   Micros connected_at = 0;
-  Micros last_activity = 0;    // its last packet
-  uint32_t generation = 0;     // SharedDatabase::generation at birth; another one now: obsolete
-  uint32_t cancels = 0;        // cancel requests against it that are on their way
-  bool served = false;         // it has been attached to a client
-  bool dirty_session = false;  // its session may differ from a fresh one in ways a reset query must undo
+  Micros last_activity = 0;      // its last packet
+  uint32_t generation = 0;       // SharedDatabase::generation at birth; another one now: obsolete
+  uint32_t cancels = 0;          // cancel requests against it that are on their way
+  bool cancel_in_doubt = false;  // one was given up and may still arrive: nobody else may get this server
+  bool served = false;           // it has been attached to a client
+  bool dirty_session = false;    // its session may differ from a fresh one in ways a reset query must undo
   Slot slot;
   Pool* pool = nullptr;
 

@@ -134,6 +134,7 @@ std::optional<Unfit> Pool::unfit(const ServerEntry& server, const Condition& con
   if (!condition.connected) return Unfit::kDisconnected;
   if (!condition.in_sync) return Unfit::kNotInSync;
   if (condition.in_transaction) return Unfit::kInTransaction;
+  if (server.cancel_in_doubt) return Unfit::kCancelInDoubt;
   if (server.generation != shared_->database->generation.load(std::memory_order_relaxed)) return Unfit::kObsolete;
   if (shared_->database->removed.load(std::memory_order_relaxed)) return Unfit::kObsolete;
   if (paused) return Unfit::kPaused;

@@ -34,6 +34,7 @@ enum class Unfit : uint8_t {
   kDisconnected,
   kNotInSync,
   kInTransaction,
+  kCancelInDoubt,
   kObsolete,
   kPaused,
   kLifetime,

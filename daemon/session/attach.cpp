@@ -46,6 +46,7 @@ Reason reason_of(pool::Unfit unfit) {
     case pool::Unfit::kDisconnected: return Reason::kServerLostIdle;
     case pool::Unfit::kNotInSync:
     case pool::Unfit::kInTransaction: return Reason::kServerNotReady;
+    case pool::Unfit::kCancelInDoubt: return Reason::kServerCancelInDoubt;
     case pool::Unfit::kObsolete: return Reason::kServerObsolete;
     case pool::Unfit::kPaused: return Reason::kPauseMode;
     case pool::Unfit::kLifetime: return Reason::kServerLifetime;

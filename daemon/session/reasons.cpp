@@ -89,6 +89,8 @@ constexpr std::array<ReasonRow, static_cast<size_t>(Reason::kCount)> kRows = {{
     {Reason::kServerObsolete, "server_obsolete", Level::kLog, "close_needed", "", "", Fate::kNone},
     {Reason::kServerNotReady, "server_not_ready", Level::kLog, "client disconnect while server was not ready", "", "",
      Fate::kNone},
+    {Reason::kServerCancelInDoubt, "server_cancel_in_doubt", Level::kLog, "a cancel request may still arrive", "", "",
+     Fate::kNone},
     {Reason::kServerConnectFailed, "server_connect_failed", Level::kLog, "connect failed", "", "", Fate::kNone},
     {Reason::kServerConnectTimeout, "server_connect_timeout", Level::kLog, "connect timeout", "", "", Fate::kNone},
     {Reason::kServerLoginFailed, "server_login_failed", Level::kLog, "login failed", "", "", Fate::kNone},

@@ -67,7 +67,8 @@ enum class Reason : uint8_t {
   kServerEvicted,
   kServerSurplus,
   kServerObsolete,
-  kServerNotReady,  // released or abandoned in the middle of work, beyond the clean-up budget
+  kServerNotReady,       // released or abandoned in the middle of work, beyond the clean-up budget
+  kServerCancelInDoubt,  // a cancel request was given up that may still hit whoever has this server
   kServerConnectFailed,
   kServerConnectTimeout,
   kServerLoginFailed,  // the text is the server's own

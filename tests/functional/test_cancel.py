@@ -1,6 +1,8 @@
 """Cancel: the right query, only while it runs; waiting clients at once; floods harmless."""
 
 import os
+import socket
+import struct
 import threading
 import time
 
@@ -164,6 +166,50 @@ def test_cancelled_server_is_not_reused_before_the_cancel_has_arrived(start):
         assert seen != [["server 1"]], "the server was reused while its cancel was under way"
         go.set()
         assert (seen or other.results().rows)[0][0].startswith("server")
+
+
+@pytest.mark.parametrize("end", ["never", "reset"])
+@pytest.mark.parametrize("first", ["answer", "giving_up"])
+def test_server_whose_cancel_may_still_arrive_is_never_reused(start, end, first):
+    """The request has left but nobody has said that it has arrived: it may hit whoever has the server then. So its own
+    client is served, before or after the request is given up, and nobody else."""
+    go, arrived, over = threading.Event(), threading.Event(), threading.Event()
+
+    def script(session):
+        if "cancel" in session.read_startup():
+            if end == "reset":
+                session.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                session.close()
+            arrived.set()
+            over.wait(60)
+            return
+        session.welcome()
+        number = session.server.connections
+
+        def reply(s, sql):
+            if "sleep" in sql:
+                go.wait(60)
+            s.answer("server %d" % number)
+            return True
+
+        session.serve(reply)
+
+    with FakeServer(script) as fake:
+        pw = start({"test": fake.entry}, settings={"default_pool_size": 1, "server_tls_sslmode": "disable",
+                                                   "cancel_wait_timeout": 1})
+        conn, other = pw.connect(), pw.connect()
+        conn.send(wire.query("SELECT sleep"))
+        pw.wait_pool(sv_active=1)
+        cancel(pw, conn.key)
+        assert arrived.wait(15)
+        if first == "giving_up":
+            pw.wait_log("may still arrive: ")
+        go.set()
+        assert conn.results().rows == [["server 1"]]
+        assert other.scalar("SELECT 2") != "server 1"
+        assert conn.scalar("SELECT 3") == other.scalar("SELECT 4")
+        pw.wait_log("S-.* closing because: a cancel request may still arrive")
+        over.set()
 
 
 def test_late_cancels_never_hit_a_stranger(start):

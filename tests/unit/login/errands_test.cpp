@@ -14,7 +14,7 @@ using track::Action;
 using track::Kind;
 
 net::Task<void> deliver(session::Hub& hub, CancelTarget target, Micros deadline) {
-  bool sent = false;
+  CancelSent sent = CancelSent::kNo;
   sent = co_await send_cancel(hub, target, deadline);
   (void)sent;
 }

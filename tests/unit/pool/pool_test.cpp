@@ -307,6 +307,17 @@ TEST(Reuse, ACancelOnItsWayHoldsTheServer) {
   EXPECT_EQ(house.checkin(0, server, 3).verdict, Checkin::Verdict::kGive);
 }
 
+TEST(Reuse, ACancelThatMayStillArriveEndsTheServer) {
+  House house(1, 1);
+  ServerEntry& server = house.new_server(0);
+  house.pools[0]->move(server, ServerState::kActive);
+  house.pools[0]->checkout(house.new_client(0), 1, false, false);
+  server.cancel_in_doubt = true;
+  Checkin answer = house.checkin(0, server, 2);
+  EXPECT_EQ(answer.verdict, Checkin::Verdict::kClose);
+  EXPECT_EQ(answer.unfit, Unfit::kCancelInDoubt);
+}
+
 TEST(Reuse, OnlyADirtySessionIsReset) {
   House house(1, 1);
   Rules rules = house.pools[0]->rules();
