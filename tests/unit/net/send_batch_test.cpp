@@ -51,7 +51,8 @@ struct SendBatchTest : testing::Test {
     }
     return got + pair.peer.read_now();
   }
-  void add(Pair& pair, const std::string& text) {
+  // The batch points to the text until it is submitted: never a temporary.
+  void add(Pair& pair, std::string_view text) {
     ASSERT_TRUE(SendBatch::suits(pair.stream, text.size()));
     iovec piece{const_cast<char*>(text.data()), text.size()};
     batch->add(pair.stream, &piece, 1);
