@@ -49,8 +49,12 @@ size_t cancels_of(const LocalPool& pool) {
 }
 
 Micros longest_wait(const LocalPool& pool, Micros now) {
-  const auto* first = pool.clients(ClientState::kWaiting).front();
-  return first && first->wait_start > 0 ? std::max<Micros>(now - first->wait_start, 0) : 0;
+  Micros longest = 0;
+  for (ClientState state : {ClientState::kWaiting, ClientState::kAtGate}) {
+    const auto* first = pool.clients(state).front();
+    if (first && first->wait_start > 0) longest = std::max(longest, now - first->wait_start);
+  }
+  return longest;
 }
 
 Cell load_balance(const pool::SharedDatabase& database) {
@@ -65,7 +69,7 @@ RowCells pool_row(const LocalPool& pool, Micros now) {
   RowCells row = {shared.database->name, shared.user->name};
   for (size_t number : {
            count(pool, ClientState::kActive) + count(pool, ClientState::kIdle),
-           count(pool, ClientState::kWaiting) + pool.welcome_waiters,
+           count(pool, ClientState::kWaiting) + count(pool, ClientState::kAtGate),
            cancels,
            size_t{0},
            count(pool, ServerState::kActive),
@@ -165,7 +169,7 @@ void collect_workers(session::Hub& hub, Rows& rows) {
                   std::to_string(hub.clients.size()),
                   std::to_string(clients_in(hub, ClientState::kActive)),
                   std::to_string(clients_in(hub, ClientState::kIdle)),
-                  std::to_string(clients_in(hub, ClientState::kWaiting)),
+                  std::to_string(clients_in(hub, ClientState::kWaiting) + clients_in(hub, ClientState::kAtGate)),
                   std::to_string(clients_in(hub, ClientState::kLogin)),
                   std::to_string(hub.servers.size()),
                   std::to_string(servers_in(hub, ServerState::kActive)),

@@ -67,6 +67,7 @@ bool locate(const Client& client, Place& place) {
       case ClientState::kActive:
       case ClientState::kIdle:
       case ClientState::kConsole: return {0, "cl_active"};
+      case ClientState::kAtGate:
       case ClientState::kWaiting: return {1, "cl_waiting"};
       case ClientState::kCancel: return {2, ""};
       default: return {3, "cl_login"};
@@ -130,7 +131,8 @@ std::string application_name(const track::ParameterSet& parameters) {
 void append_common(RowCells& row, const Client& client, const Place& place, std::string_view state, Micros now) {
   append(row, {"C", place.user, place.database, std::string(replication_word(client.replication)), std::string(state)});
   append_addresses(row, client.stream, client.listen_port, client.listen_port);
-  const Micros wait = client.query_start > 0 ? std::max<Micros>(now - client.query_start, 0) : 0;
+  const Micros since = client.query_start > 0 ? client.query_start : client.wait_start;
+  const Micros wait = since > 0 ? std::max<Micros>(now - since, 0) : 0;
   const pid_t pid = client.stream.peer().unix_pid();
   append(row, {time_text(client.connected_at, now),
                time_text(client.last_request > 0 ? client.last_request : client.connected_at, now),

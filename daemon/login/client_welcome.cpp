@@ -12,17 +12,17 @@ using session::Reason;
 
 namespace {
 
-// One of the logins that wait at a pool's gate, for as long as this lives. Nobody reads its socket meanwhile, but a
+// One of the logins that wait at a pool's gate, for as long as this lives; it touches no pool at its end, for that may
+// have gone before. Nobody reads its socket meanwhile, but a
 // client that leaves is noticed at once: its place is for others.
 class AtTheGate final : public net::StreamHandler {
  public:
-  AtTheGate(session::Hub& hub, session::Client& client, session::LocalPool& pool)
-      : hub_(hub), client_(client), pool_(pool) {
-    ++pool_.welcome_waiters;
+  AtTheGate(session::Hub& hub, session::Client& client, session::LocalPool& pool) : hub_(hub), client_(client) {
+    client_.wait_start = hub_.now();
+    pool.join(client_, pool::ClientState::kAtGate);
     client_.stream.set_handler(this, nullptr);
   }
   ~AtTheGate() override {
-    --pool_.welcome_waiters;
     if (client_.stream.handler() == this) client_.stream.set_handler(nullptr, nullptr);
   }
   AtTheGate(const AtTheGate&) = delete;
@@ -37,7 +37,6 @@ class AtTheGate final : public net::StreamHandler {
  private:
   session::Hub& hub_;
   session::Client& client_;
-  session::LocalPool& pool_;
 };
 
 int failures_of(const pool::SharedPool& shared) {
@@ -120,7 +119,12 @@ void send_welcome(ClientLogin& login) {
   const std::string& notice = login.snapshot->global.login_notify_message;
   if (!notice.empty()) wire::append_notice(message, "NOTICE", "00000", notice);
   wire::append_ready_for_query(message, 'I');
-  pool.join(client, pool::ClientState::kIdle);
+  if (client.state() == pool::ClientState::kAtGate) {
+    pool.counters.wait_time += static_cast<uint64_t>(hub.now() - std::exchange(client.wait_start, 0));
+    pool.move(client, pool::ClientState::kIdle);
+  } else {
+    pool.join(client, pool::ClientState::kIdle);
+  }
   ++pool.counters.client_logins;
   login.send(message);
 }

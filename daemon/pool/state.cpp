@@ -22,7 +22,8 @@ struct Moves {
 constexpr auto kClientMoves = [] {
   using enum ClientState;
   Moves<ClientState, kClientStates> moves;
-  moves.add(kLogin, {kIdle, kConsole, kCancel, kGone});
+  moves.add(kLogin, {kAtGate, kIdle, kConsole, kCancel, kGone});
+  moves.add(kAtGate, {kIdle, kGone});
   moves.add(kIdle, {kActive, kWaiting, kGone});
   moves.add(kWaiting, {kActive, kIdle, kGone});
   moves.add(kActive, {kIdle, kGone});
@@ -50,8 +51,8 @@ constexpr auto kServerMoves = [] {
 }  // namespace
 
 const char* name_of(ClientState state) {
-  static constexpr const char* kNames[kClientStates] = {
-      "login", "idle", "waiting", "active", "active", "active_cancel_req", "gone"};
+  static constexpr const char* kNames[kClientStates] = {"login",  "waiting",           "idle", "waiting", "active",
+                                                        "active", "active_cancel_req", "gone"};
   return kNames[static_cast<size_t>(state)];
 }
 

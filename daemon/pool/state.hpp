@@ -9,7 +9,8 @@ namespace pgweir::pool {
 
 // A client connection. Lists of pool::Pool by state; the words in SHOW CLIENTS in brackets.
 enum class ClientState : uint8_t {
-  kLogin,    // proving who it is, or waiting for the welcome [not listed]
+  kLogin,    // proving who it is [not listed]
+  kAtGate,   // let in, but its pool has no server yet whose welcome it could be told [waiting]
   kIdle,     // logged in, no server attached [idle]
   kWaiting,  // its request is held, in the pool's queue for a server [waiting]
   kActive,   // a server is attached [active]
@@ -17,7 +18,7 @@ enum class ClientState : uint8_t {
   kCancel,   // carries a cancel request [active_cancel_req]
   kGone,     // closed; in the graveyard until the batch ends
 };
-inline constexpr size_t kClientStates = 7;
+inline constexpr size_t kClientStates = 8;
 
 // A server connection, the words in SHOW SERVERS in brackets.
 enum class ServerState : uint8_t {

@@ -207,7 +207,8 @@ void returned(Hub& hub, Server& server, bool reset_done) {
 void feed(Hub& hub, LocalPool& pool) {
   for (;;) {
     // Logins that wait need a server only as long as there is no welcome; they are resumed a little later.
-    size_t greetings = pool.welcome_waiters > 0 && !pool.shared().welcome() ? pool.welcome_waiters : 0;
+    const auto& at_gate = pool.clients(pool::ClientState::kAtGate);
+    size_t greetings = at_gate.empty() || pool.shared().welcome() ? 0 : at_gate.size();
     pool::Supply step = pool.supply(greetings, hub.now(), hub.paused(pool), hub.bell());
     using Step = pool::Supply::Step;
     switch (step.step) {

@@ -11,10 +11,14 @@ namespace pgweir::session {
 class LocalPool final : public pool::Pool {
  public:
   using pool::Pool::Pool;
-  net::Gate welcome_gate;      // opened when the shared pool got a welcome, or a login failed for good
-  size_t welcome_waiters = 0;  // logins waiting at that gate
-  Micros next_eviction = 0;    // evictions for this pool are spaced: the slot comes back a little later
+  net::Gate welcome_gate;    // opened when the shared pool got a welcome, or a login failed for good
+  Micros next_eviction = 0;  // evictions for this pool are spaced: the slot comes back a little later
   Counters counters;
+
+  // Somebody waits for a server, or for the welcome that the first one brings.
+  bool wanted() const {
+    return !clients(pool::ClientState::kWaiting).empty() || !clients(pool::ClientState::kAtGate).empty();
+  }
 };
 
 }  // namespace pgweir::session

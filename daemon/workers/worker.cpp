@@ -247,7 +247,7 @@ void Worker::take(const WantServer& mail) {
 void Worker::take(const SupplyChanged& mail) {
   if (mail.pool) return session::feed(*this, pool_of(mail.pool));
   for (LocalPool* pool : pools()) {
-    if (!pool->clients(ClientState::kWaiting).empty() || pool->welcome_waiters > 0) session::feed(*this, *pool);
+    if (pool->wanted()) session::feed(*this, *pool);
   }
 }
 

@@ -26,6 +26,7 @@ bool at_rest(const session::Hub& hub, const Client& client) {
     case ClientState::kIdle:
     case ClientState::kActive: return delivered(hub.outbox, client, client.server);
     case ClientState::kLogin:
+    case ClientState::kAtGate:
     case ClientState::kWaiting: return false;
     default: return true;
   }

@@ -40,13 +40,12 @@ void Worker::on_tick(Micros now) {
   bool upkeep = ++ticks_ % kUpkeepTicks == 0;
   for (LocalPool* pool : pools()) {
     if (upkeep) look_after(*pool, now);
-    bool wanted = !pool->clients(ClientState::kWaiting).empty() || pool->welcome_waiters > 0;
-    if (wanted) session::feed(*this, *pool);
+    if (pool->wanted()) session::feed(*this, *pool);
   }
   if (!upkeep) return;
   std::erase_if(pools_, [](const auto& item) {
     const LocalPool& pool = *item.second;
-    return pool.shared().database->removed.load() && pool.empty() && pool.welcome_waiters == 0;
+    return pool.shared().database->removed.load() && pool.empty() && !pool.welcome_gate.waited_for();
   });
 }
 
@@ -197,8 +196,9 @@ bool Worker::kill_client(uint32_t id) {
 
 void Worker::refuse_waiting() {
   for (LocalPool* pool : pools()) {
-    while (auto* entry = pool->clients(ClientState::kWaiting).front()) {
-      close_client(*this, static_cast<Client&>(*entry), Reason::kServerShuttingDown);
+    for (ClientState state : {ClientState::kWaiting, ClientState::kAtGate}) {
+      while (auto* entry = pool->clients(state).front())
+        close_client(*this, static_cast<Client&>(*entry), Reason::kServerShuttingDown);
     }
   }
   sweep();

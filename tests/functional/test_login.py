@@ -539,6 +539,50 @@ def test_client_that_talks_before_the_first_welcome_is_served(start):
         assert conn.results().scalar() == "1"
 
 
+def test_login_that_waits_for_the_first_server_is_shown_as_waiting(start):
+    """As PgBouncer shows it: its place is among the waiting, not among those that still prove who they are."""
+    with silent_server() as fake:
+        pw = start({"test": {"host": fake.host, "port": fake.port}})
+        console = pw.console()
+        conn = pw.raw()
+        conn.send(wire.startup({"user": "app", "database": "test"}))
+        for old in (0, 200_000):  # it grows
+            system.wait_for(lambda: int(console_pool(console).get("maxwait_us", 0)) > old or
+                            console_pool(console).get("maxwait", "0") != "0", 10, "a maxwait above %d us" % old)
+        pool = console_pool(console)
+        assert (pool["cl_active"], pool["cl_waiting"], pool["sv_login"]) == ("0", "1", "1")
+        rows = [r for r in console.query("SHOW CLIENTS").dicts() if r["database"] == "test"]
+        assert [(r["user"], r["state"]) for r in rows] == [("app", "waiting")]
+        assert int(rows[0]["wait"]) + int(rows[0]["wait_us"]) > 0
+        assert [r["state"] for r in console.query("SHOW SOCKETS").dicts() if r["type"] == "C" and
+                r["database"] == "test"] == ["cl_waiting"]
+        lists = {r["list"]: r["items"] for r in console.query("SHOW LISTS").dicts()}
+        assert (lists["used_clients"], lists["login_clients"]) == ("2", "0")
+        assert console.query("KILL_CLIENT %s" % rows[0]["id"]).tags == ["KILL_CLIENT"]
+        wait_fatal(conn, "admin forced disconnect")
+        system.wait_for(lambda: console_pool(console)["cl_waiting"] == "0", 5, "it to be gone")
+
+
+@pytest.mark.parametrize("command, text", [("KILL test", "database removed"),
+                                           ("SHUTDOWN WAIT_FOR_SERVERS", "server shutting down")])
+def test_login_that_waits_for_the_first_server_is_sent_away(start, command, text):
+    with silent_server() as fake:
+        pw = start({"test": {"host": fake.host, "port": fake.port}})
+        conn = pw.raw()
+        conn.send(wire.startup({"user": "app", "database": "test"}))
+        pw.wait_pool(cl_waiting=1)
+        pw.admin(command)
+        wait_fatal(conn, text)
+
+
+def wait_fatal(conn, text):
+    """The end of a login: whatever came before, then FATAL."""
+    with pytest.raises(wire.ServerError) as refused:
+        conn.authenticate("app", "")
+        conn.read_welcome()
+    assert text in refused.value.message and refused.value.severity == "FATAL"
+
+
 def console_pool(console):
     rows = [r for r in console.query("SHOW POOLS").dicts() if r["database"] == "test"]
     return rows[0] if rows else {"cl_waiting": "0"}

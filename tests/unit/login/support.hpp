@@ -128,7 +128,7 @@ class LoginHub final : public test::TestHub {
   }
   void on_tick(Micros) override {
     for (session::LocalPool* pool : pools()) {
-      if (pool->welcome_waiters > 0) session::feed(*this, *pool);
+      if (pool->wanted()) session::feed(*this, *pool);
     }
   }
 };

@@ -349,12 +349,19 @@ TEST_F(Feed, TheReserveIsSaidInTheLog) {
 }
 
 TEST_F(Feed, LoginsThatWaitForAWelcomeNeedOneServer) {
-  pool->welcome_waiters = 3;
+  auto three_at_gate = [this] {
+    for (int i = 0; i < 3; ++i) {
+      Client& login = client();
+      pool->leave(login, pool::ClientState::kLogin);
+      pool->join(login, pool::ClientState::kAtGate);
+    }
+  };
+  three_at_gate();
   feed(*hub, *pool);
   EXPECT_EQ(std::vector<std::string>{"launch u"}, hub->effects);
   begin();
   pool->shared().set_welcome(std::make_shared<pool::Welcome>());
-  pool->welcome_waiters = 3;
+  three_at_gate();
   feed(*hub, *pool);
   EXPECT_TRUE(hub->effects.empty()) << "they only have to be resumed";
 }
