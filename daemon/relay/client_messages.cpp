@@ -19,9 +19,7 @@ namespace {
 
 constexpr size_t kMostGathered = size_t{64} * 1024;     // smaller messages are whole before a server is taken for them
 constexpr size_t kMostRemembered = size_t{256} * 1024;  // of an unnamed statement
-constexpr size_t kMostDeallocate = 1024;                // longer queries are not looked at
-constexpr std::string_view kDeallocateStandIn = "DEALLOCATE \"PGWEIR_GONE\"";
-static_assert(kDeallocateStandIn.substr(12, 11) == track::Statement::kStandIn);
+static_assert(track::kDeallocateStandIn.substr(12, 11) == track::Statement::kStandIn);
 
 constexpr ByteView kParseComplete("1\0\0\0\4", 5);
 constexpr ByteView kCloseComplete("3\0\0\0\4", 5);
@@ -46,9 +44,15 @@ track::NotePtr doomed(track::Doom doom, ByteView client_name) {
 
 // DEALLOCATE of a name that is this client's, and no other statement? `sql` without its NUL.
 std::optional<std::string> deallocates(const Client& client, ByteView sql) {
-  if (client.statements.size() == 0 || sql.size() > kMostDeallocate || !maps_statements(client)) return std::nullopt;
+  if (client.statements.size() == 0 || !maps_statements(client)) return std::nullopt;
   std::optional<std::string> name = track::deallocated_name(sql);
   return name && client.statements.find(*name) ? name : std::nullopt;
+}
+
+// A Parse of that, `rest` being its body behind the statement's name, as it is sent to servers.
+std::string with_stand_in(ByteView rest) {
+  std::string rewritten(track::kDeallocateStandIn);
+  return rewritten.append(rest.substr(rest.find('\0')));
 }
 
 }  // namespace
@@ -99,7 +103,7 @@ Relay::Scan Relay::on_query(Client& client, Piece& piece, size_t size, bool whol
     return refuse(client, piece, Reason::kPqexecDisallowed);
   }
   Server& server = *client.server;
-  if (!whole && size <= kMostDeallocate && client.statements.size() > 0) return Scan::kHeld;
+  if (!whole && size <= track::kMostDeallocate && client.statements.size() > 0) return Scan::kHeld;
   std::optional<std::string> name;
   if (whole && size > wire::kHeaderSize) {
     name = deallocates(client, piece.rest().substr(wire::kHeaderSize, size - wire::kHeaderSize - 1));
@@ -114,7 +118,7 @@ Relay::Scan Relay::on_query(Client& client, Piece& piece, size_t size, bool whol
       wire::append_empty(message, 'S');
       server.replies.expect(Kind::kSync, Action::kHide);
     }
-    wire::append_query(message, kDeallocateStandIn);
+    wire::append_query(message, track::kDeallocateStandIn);
     hub_.outbox.add_copy(server, message);
     note = note_of(*client.statements.find(*name), *name, false);
   } else {
@@ -127,27 +131,39 @@ Relay::Scan Relay::on_query(Client& client, Piece& piece, size_t size, bool whol
   return Scan::kDone;
 }
 
-// Of a portal that deallocates one of the client's names: the server gets one to deallocate instead.
+// Of a portal that deallocates one name: the server gets one to deallocate if the name is the client's, and certainly
+// has none if it is not.
 Relay::Scan Relay::on_execute(Client& client, Piece& piece, size_t size, bool whole) {
   Server& server = *client.server;
   track::NotePtr note;
-  if (client.extras && client.extras->deallocation_bound && maps_statements(client)) {
+  bool known = false;
+  if (client.extras && !client.extras->deallocates.empty() && maps_statements(client)) {
     if (!whole && size <= kMostGathered) return Scan::kHeld;
-    const std::string& portal = client.extras->deallocating_portal;
+    const session::ClientExtras& extras = *client.extras;
+    const std::string& portal = extras.deallocating_portal;
     ByteView body = piece.rest().substr(0, size).substr(wire::kHeaderSize);
-    bool it = body.size() > portal.size() && body.substr(0, portal.size()) == portal && body[portal.size()] == '\0';
-    const track::StatementPtr* known = it ? client.statements.find(client.extras->deallocates) : nullptr;
-    if (known) {
+    if (body.size() > portal.size() && body.substr(0, portal.size()) == portal && body[portal.size()] == '\0') {
+      const track::StatementPtr* statement = client.statements.find(extras.deallocates);
+      known = statement != nullptr;
+      note = known ? note_of(*statement, extras.deallocates, false) : doomed(track::Doom::kUnknown, extras.deallocates);
       send_run(server, piece);
-      send_stand_in(server);
-      note = note_of(*known, client.extras->deallocates, false);
+      known ? send_stand_in(server) : close_stand_in(server);
     }
   }
-  bool deallocation = note != nullptr;
   Expected expected = server.replies.expect(Kind::kExecute, Action::kForward, std::move(note));
-  if (deallocation && expected == Expected::kOwed) client.statements.remove(client.extras->deallocates);
+  if (known && expected == Expected::kOwed) client.statements.remove(client.extras->deallocates);
   pass(client, piece, size);
   return Scan::kDone;
+}
+
+// `portal` is bound to a statement that deallocates `name`; empty: to one that does not.
+void Relay::note_deallocation(Client& client, ByteView portal, const std::string& name) {
+  if (!name.empty()) {
+    client.extras->deallocates = name;
+    client.extras->deallocating_portal = portal;
+  } else if (client.extras->deallocating_portal == portal) {
+    client.extras->deallocates.clear();
+  }
 }
 
 Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
@@ -175,8 +191,15 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   if (undecided(server, names.name)) return Scan::kHeld;
   ++counters.client_parses;
   if (client.statements.find(names.name)) return on_taken_name(client, piece, size, names);
-  track::StatementPtr statement = hub_.statements.find_or_make(names.rest);
   std::string name(names.name);
+  std::optional<std::string> deallocated = deallocates(client, names.rest.substr(0, names.rest.find('\0')));
+  if (deallocated) {
+    client.more().deallocating[name] = *deallocated;
+  } else if (client.extras) {
+    client.extras->deallocating.erase(name);
+  }
+  track::StatementPtr statement =
+      hub_.statements.find_or_make(deallocated ? ByteView(with_stand_in(names.rest)) : names.rest);
   drop(client, &server, piece, size);
   bool present = server.statements.use(*statement, server.batch);
   Expected expected;
@@ -215,14 +238,12 @@ Relay::Scan Relay::on_unnamed_parse(Client& client, Piece& piece, size_t size, b
   ByteView rest = piece.rest().substr(0, size).substr(wire::kHeaderSize + 1);
   ByteView sql = rest.substr(0, rest.find('\0'));
   std::optional<std::string> name = whole ? deallocates(client, sql) : std::nullopt;
-  std::string rewritten;
-  if (name) rewritten.append(kDeallocateStandIn).append(rest.substr(sql.size()));
+  const std::string rewritten = name ? with_stand_in(rest) : std::string();
   if (server.replies.expect(Kind::kParse, Action::kForward) == Expected::kOwed) {
     session::ClientExtras& extras = client.more();
     extras.unnamed_query.clear();
     if (size <= kMostRemembered) extras.unnamed_query.assign(name ? ByteView(rewritten) : rest);
-    extras.deallocates = name.value_or(std::string());
-    extras.deallocation_bound = false;
+    extras.unnamed_deallocates = name.value_or(std::string());
     client.unnamed = server.unnamed = ++hub_.next_unnamed << 8 | hub_.worker;
   }
   if (!name) {
@@ -284,13 +305,20 @@ void Relay::ensure_unnamed(Client& client, Piece& piece) {
   if (expected == Expected::kOwed) server.unnamed = remembered ? client.unnamed : 0;
 }
 
-// From here on the server has a statement of that name, whatever it had before.
-void Relay::send_stand_in(Server& server) {
+// From here on the server has no statement of that name, whatever it had before.
+void Relay::close_stand_in(Server& server) {
   std::string message;
   wire::append_close_statement(message, track::Statement::kStandIn);
-  wire::append_parse(message, track::Statement::kStandIn, ByteView("\0\0\0", 3));
   hub_.outbox.add_copy(server, message);
   server.replies.expect(Kind::kClose, Action::kHide);
+}
+
+// From here on the server has a statement of that name.
+void Relay::send_stand_in(Server& server) {
+  close_stand_in(server);
+  std::string message;
+  wire::append_parse(message, track::Statement::kStandIn, ByteView("\0\0\0", 3));
+  hub_.outbox.add_copy(server, message);
   server.replies.expect(Kind::kParse, Action::kHide, doomed(track::Doom::kNone, {}));
 }
 
@@ -317,17 +345,11 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
   if (seen == track::Seen::kBroken) {
     return refuse(client, piece, Reason::kClientBrokenBind);
   }
-  if (client.extras && !client.extras->deallocates.empty()) {
-    session::ClientExtras& extras = *client.extras;
-    if (names.statement.empty()) {
-      extras.deallocating_portal = names.portal;
-      extras.deallocation_bound = true;
-    } else if (extras.deallocating_portal == names.portal) {
-      extras.deallocation_bound = false;
-    }
-  }
   if (names.statement.empty() || !maps_statements(client)) {
-    if (names.statement.empty()) ensure_unnamed(client, piece);
+    if (names.statement.empty()) {
+      ensure_unnamed(client, piece);
+      if (client.extras) note_deallocation(client, names.portal, client.extras->unnamed_deallocates);
+    }
     server.replies.expect(Kind::kBind, Action::kForward);
     pass(client, piece, size);
     return Scan::kDone;
@@ -341,6 +363,7 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
     if (wait) return Scan::kHeld;
   }
   ++client.local_pool->counters.binds;
+  if (client.extras) note_deallocation(client, names.portal, client.extras->deallocated_by(names.statement));
   if (statement && ensure_statement(server, piece, statement)) {
     server.replies.expect(Kind::kBind, Action::kForward, nullptr, statement->number());
     send_bind(client, piece, size, names, statement->name());
@@ -417,6 +440,7 @@ Relay::Scan Relay::on_close(Client& client, Piece& piece, size_t size) {
   drop(client, &server, piece, size);
   if (server.replies.expect(Kind::kClose, Action::kLocal, std::move(note)) == Expected::kOwed) {
     client.statements.remove(name);
+    if (client.extras) client.extras->deallocating.erase(name);
   }
   deliver_local(server, nullptr);
   return Scan::kDone;

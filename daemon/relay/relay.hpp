@@ -93,6 +93,8 @@ class Relay {
   bool undecided(session::Server& server, ByteView name);
   void ensure_unnamed(session::Client& client, Piece& piece);
   void send_stand_in(session::Server& server);
+  static void note_deallocation(session::Client& client, ByteView portal, const std::string& name);
+  void close_stand_in(session::Server& server);
   void evict_statements(session::Server& server);
   void deliver_local(session::Server& server, Piece* run);
 

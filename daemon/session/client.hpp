@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "base/list.hpp"
 #include "net/task.hpp"
@@ -34,11 +35,17 @@ enum class Replication : uint8_t { kNone, kPhysical, kLogical };
 
 // What only some clients need, kept apart so that an idle client stays small.
 struct ClientExtras {
-  std::string unnamed_query;  // body of its last unnamed Parse (name stripped), to be given to another server
-  // That Parse was DEALLOCATE of this name, which was the client's; empty: it was not. Its portal, once it is bound.
-  std::string deallocates;
+  std::string unnamed_query;        // body of its last unnamed Parse (name stripped), to be given to another server
+  std::string unnamed_deallocates;  // the name that it was to DEALLOCATE; empty: it was something else
+  std::unordered_map<std::string, std::string> deallocating;  // the same of named ones
+  const std::string& deallocated_by(ByteView statement) const {
+    static const std::string kNone;
+    auto found = deallocating.find(std::string(statement));
+    return found == deallocating.end() ? kNone : found->second;
+  }
+  // The portal bound last that deallocates a name, and that name; empty: there is none.
   std::string deallocating_portal;
-  bool deallocation_bound = false;
+  std::string deallocates;
   Micros notified_wait = 0;  // wait_start of the wait that query_wait_notify has told it of
 };
 

@@ -10,6 +10,11 @@ bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+// Of nearly all other statements the first character tells that they are none.
+bool may_start(char c) {
+  return c == 'd' || c == 'D' || c == '/' || c == '-' || is_space(c);
+}
+
 bool starts_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0;
 }
@@ -106,6 +111,7 @@ class Scanner {
 }  // namespace
 
 std::optional<std::string> deallocated_name(ByteView sql) {
+  if (sql.empty() || sql.size() > kMostDeallocate || !may_start(sql[0])) return std::nullopt;
   Scanner scanner(sql);
   std::optional<Word> word = scanner.word();
   if (!word || !word->is("deallocate")) return std::nullopt;
