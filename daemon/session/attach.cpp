@@ -171,9 +171,13 @@ void release(Hub& hub, Server& server) {
 
 void returned(Hub& hub, Server& server, bool reset_done) {
   LocalPool& pool = *server.local_pool;
+  // A coroutine need not have read to the end what came while it had the server, and that edge is not repeated.
+  const bool unread = server.flow && server.stream.maybe_readable();
+  const bool gone = !server.stream.open() || server.stream.broken() || (unread && server.stream.peer_gone());
+  if (unread) resume(hub, server);
   const pool::Condition condition{.in_sync = in_sync(nullptr, server),
                                   .in_transaction = server.transaction != 'I',
-                                  .connected = server.stream.open() && !server.stream.broken(),
+                                  .connected = !gone,
                                   .reset_done = reset_done};
   if (reset_done) server.dirty_session = false;
   server.overdue_at = kNever;

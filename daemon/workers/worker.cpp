@@ -141,7 +141,9 @@ void Worker::drain_ready() {
 
 void Worker::do_errand(Server& server) {
   Errand errand = server.errand;
-  if (server.flow && errand != Errand::kRead && errand != Errand::kNone) {
+  const bool for_relay = server.state() == ServerState::kIdle || server.state() == ServerState::kUsed ||
+                         server.state() == ServerState::kActive || server.state() == ServerState::kBeingCanceled;
+  if (server.flow && (for_relay || (errand != Errand::kRead && errand != Errand::kNone))) {
     // The coroutine that brought it here has not been taken down yet: in the next turn.
     resume(*this, server);
     loop.do_not_block();

@@ -1,11 +1,12 @@
 """Upkeep of servers: lifetime, idle timeout, check and reset queries, reconnect, crashes."""
 
+import socket
 import threading
 
 import pytest
 
 from harness import system, wire
-from harness.fakeserver import FakeServer, answer_bytes
+from harness.fakeserver import FakeServer, answer_bytes, error_message
 
 
 def pid(conn):
@@ -17,7 +18,7 @@ def test_server_lifetime(start, pg, db):
     conn = pw.connect()
     first = pid(conn)
     pg.wait_backends(db, 0)
-    assert pw.logged("closing because: server lifetime over")
+    pw.wait_log("closing because: server lifetime over")
     assert pid(conn) != first
 
 
@@ -50,7 +51,7 @@ def test_server_idle_timeout(start, pg, db):
     pw = start(settings={"server_idle_timeout": 1})
     pid(pw.connect())
     pg.wait_backends(db, 0)
-    assert pw.logged("closing because: server idle timeout")
+    pw.wait_log("closing because: server idle timeout")
 
 
 def test_server_idle_timeout_keeps_min_pool_size(start, pg, db):
@@ -179,6 +180,40 @@ def test_server_fast_close(start):
     assert conn.scalar("SELECT 1") == "1"
     conn.query("COMMIT")
     conn.expect_fatal("database configuration changed", "08P01")
+
+
+@pytest.mark.parametrize("last", ["end", "fatal"])
+def test_what_came_behind_the_answer_to_an_errand_is_read(start, last):
+    """The end of the connection in the same packet as the answer to the reset query; or a FATAL right behind as many
+    bytes as one read takes. No event tells of it again when the server is back in its pool."""
+    words = error_message("E", {"S": "FATAL", "C": "57P01", "M": "terminating connection"})
+
+    def script(session):
+        session.login()
+        number = session.server.connections
+
+        def reply(s, sql):
+            if sql != "RESET ALL" or number > 1:
+                s.answer("server %d" % number)
+                return True
+            answer = wire.message("C", wire.cstr("RESET")) + wire.message("Z", b"I")
+            notice = error_message("N", {"S": "NOTICE", "C": "00000", "M": ""})
+            answer = error_message("N", {"S": "NOTICE", "C": "00000", "M": "x" * (4096 - len(answer + notice))}) + answer
+            assert len(answer) == 4096
+            s.sock.sendall(answer + words if last == "fatal" else answer, socket.MSG_MORE if last == "end" else 0)
+            if last == "end":
+                raise wire.ConnectionClosed
+            return True
+
+        session.serve(reply)
+
+    with FakeServer(script) as fake:
+        pw = start({"test": fake.entry}, settings={"default_pool_size": 1, "server_reset_query": "RESET ALL",
+                                                   "server_reset_query_always": 1, "server_tls_sslmode": "disable"})
+        conn = pw.connect()
+        assert conn.scalar("SELECT 1") == "server 1"
+        pw.wait_log("S-.* closing because: server conn crashed")
+        assert conn.scalar("SELECT 1") == "server 2"
 
 
 def test_unasked_messages_make_an_idle_server_go(start):
