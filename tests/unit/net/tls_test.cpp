@@ -594,6 +594,9 @@ TEST_F(TlsTest, DirectTlsTakesBytesThatWereRead) {
 TEST_F(TlsTest, AFloodOfKeyUpdatesEndsTheConnection) {
   BareClient bare;
   auto [fd, peer] = tcp_pair();
+  const int small = 4096;  // so that it takes thousands of answers, not hundreds of thousands, to fill them
+  ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+  ASSERT_EQ(0, setsockopt(peer.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small));
   bare.attach(std::move(peer), "");
   ASSERT_TRUE(server.open(*loop, fd));
   ASSERT_TRUE(server.start_tls_server(made(TlsContext::server(server_options()))));
