@@ -15,6 +15,18 @@ function(pgweir_room name)
   endif()
 endfunction()
 
+# pgweir_tool(FOLDER PROGRAM): the program of daemon/tools/FOLDER, on what the tools share; all but its main.cpp is a
+# library, for the unit tests.
+function(pgweir_tool folder program)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/daemon/tools/${folder}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  add_library(pgweir_tool_${folder} STATIC ${sources})
+  target_link_libraries(pgweir_tool_${folder} PUBLIC pgweir_tools)
+  add_executable(${program} ${CMAKE_SOURCE_DIR}/daemon/tools/${folder}/main.cpp)
+  target_link_libraries(${program} PRIVATE pgweir_tool_${folder})
+  install(TARGETS ${program} DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
 # pgweir_unit_tests(ROOM): one GoogleTest program from tests/unit/ROOM, run by CTest test by test.
 function(pgweir_unit_tests name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${name}/*.cpp)

@@ -20,6 +20,7 @@ class Scanner {
   bool at_end() const { return at_ == text_.size(); }
   char peek() const { return at_end() ? '\0' : text_[at_]; }
   int line() const { return line_; }
+  size_t at() const { return at_; }
 
   void step() {
     if (text_[at_] == '\n') ++line_;
@@ -61,18 +62,22 @@ class Scanner {
   int line_ = 1;
 };
 
-// One record from its opening quote on. Error: the text of the complaint.
-Result<UserRecord> read_record(Scanner& scanner, int& secret_line) {
+// One record from its opening quote on. `elsewhere`: the line of the secret when the name ends on another one, else 0.
+// Error: the text of the complaint.
+Result<UserRecord> read_record(Scanner& scanner, int& elsewhere) {
   UserRecord record;
   record.line = scanner.line();
+  record.begin = scanner.at();
   auto name = scanner.quoted();
   if (!name) return Error{"broken auth file: a record must start with a quoted user name"};
   if (name->size() > kMaxUserName)
     return Error{cat("username too long in auth file (", name->size(), " bytes, at most ", kMaxUserName, ")")};
   if (name->find('\0') != std::string::npos) return Error{"broken auth file: NUL in a user name"};
-  scanner.skip_until('"');  // white space, or junk, may stand between
-  secret_line = scanner.line();
+  const int name_line = scanner.line();  // a name may have line feeds of its own
+  scanner.skip_until('"');               // white space, or junk, may stand between
+  elsewhere = scanner.line() == name_line ? 0 : scanner.line();
   auto secret = scanner.quoted();
+  record.fields_end = scanner.at();
   if (!secret) return Error{cat("broken auth file: no quoted secret for user \"", *name, '"')};
   SecretBytes secret_bytes(std::move(*secret));  // wiped on every way out
   if (secret_bytes.size() > kMaxSecretText)
@@ -93,17 +98,19 @@ UserlistText parse_userlist(ByteView text, const std::string& file) {
     if (scanner.at_end()) return out;
     if (scanner.peek() != ';') {
       const int line = scanner.line();
-      int secret_line = line;
-      auto record = read_record(scanner, secret_line);
+      int elsewhere = 0;
+      auto record = read_record(scanner, elsewhere);
       if (!record) {
         out.complaints.push_back({file, line, true, record.error().message});
         return out;
       }
-      if (secret_line != line)
+      if (elsewhere != 0)
         out.complaints.push_back({file, line, false,
                                   cat("no secret behind user \"", record->name,
-                                      "\" on the same line: the quoted text of line ", secret_line, " is taken")});
+                                      "\" on the same line: the quoted text of line ", elsewhere, " is taken")});
       out.records.push_back(record.take());
+      scanner.skip_until('\n');
+      out.records.back().end = scanner.at() + (scanner.at_end() ? 0 : 1);
     }
     scanner.skip_until('\n');
   }

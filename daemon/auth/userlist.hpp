@@ -22,6 +22,11 @@ struct UserRecord {
   std::string name;
   Secret secret;
   int line = 0;
+  // Where it stands in the text, for who writes the file anew: from its first quote, over the last quote of the secret,
+  // to behind the end of that line.
+  size_t begin = 0;
+  size_t fields_end = 0;
+  size_t end = 0;
 };
 
 struct UserlistText {

@@ -4,9 +4,10 @@
 
 #include <string>
 
+#include "base/version.hpp"
+
 namespace pgweir::service {
 
-inline constexpr const char* kVersion = "0.1.0";
 inline constexpr const char* kPeerVersion = "PgBouncer 1.25.2";  // whose interface this is
 
 struct CommandLine {

@@ -80,6 +80,14 @@ def include_edges(room, text):
     return bad
 
 
+def tool_edges(path, text):
+    """Wrong edges between the tools: below daemon/tools a folder includes only itself and common."""
+    folder = path.split("/")[2]
+    return ["%d: the tool %s may not include %s" % (line_of(text, found.start()), folder, found.group(2))
+            for found in INCLUDE.finditer(text)
+            if found.group(2).startswith("tools/") and found.group(2).split("/")[1] not in (folder, "common")]
+
+
 def too_long(path, text):
     limit = RELAY_LINES if path.endswith("relay/relay.cpp") else HARD_LINES
     lines = text.count("\n")

@@ -13,7 +13,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
 def sources():
-    found = glob.glob(os.path.join(ROOT, "daemon", "*", "*"))
+    found = glob.glob(os.path.join(ROOT, "daemon", "*", "*")) + glob.glob(os.path.join(ROOT, "daemon", "tools", "*", "*"))
     return sorted(os.path.relpath(p, ROOT) for p in found if p.endswith((".cpp", ".hpp")))
 
 
@@ -30,11 +30,22 @@ def complain(check):
 def test_every_folder_is_a_room():
     rooms = [os.path.basename(p) for p in glob.glob(os.path.join(ROOT, "daemon", "*")) if os.path.isdir(p)]
     assert set(rooms) <= set(rules.ROOMS)
-    assert not glob.glob(os.path.join(ROOT, "daemon", "*", "*", "*.[ch]pp")), "a room has no rooms inside"
+    inside = [p for p in glob.glob(os.path.join(ROOT, "daemon", "*", "*", "*.[ch]pp")) if "/daemon/tools/" not in p]
+    assert not inside, "a room has no rooms inside, but for a folder each of the tools"
+    assert not glob.glob(os.path.join(ROOT, "daemon", "tools", "*.[ch]pp")), "what tools share is in tools/common"
+
+
+def test_one_version():
+    said = rules.re.search(r'kVersion = "([\d.]+)"', read("daemon/base/version.hpp")).group(1)
+    assert "project(pgweir VERSION %s " % said in read("CMakeLists.txt")
 
 
 def test_edges():
     complain(lambda path, text: rules.include_edges(path.split("/")[1], text))
+
+
+def test_edges_of_tools():
+    complain(lambda path, text: rules.tool_edges(path, text) if path.startswith("daemon/tools/") else [])
 
 
 def test_file_length():
@@ -102,6 +113,13 @@ def test_good_edges_pass():
     text = '#include "pool/rules.hpp"\n\n#include <openssl/crypto.h>\n#include <string>\n#include "track/reply_queue.hpp"\n'
     assert rules.include_edges("pool", text) == []
     assert rules.include_edges("wire", '// #include "pool/pool.hpp"\n') == []
+
+
+def test_bad_tool_edge_is_caught():
+    text = '#include "tools/%s/x.hpp"\n'
+    assert rules.tool_edges("daemon/tools/check/main.cpp", text % "userlist")
+    assert rules.tool_edges("daemon/tools/common/x.cpp", text % "userlist")
+    assert not rules.tool_edges("daemon/tools/check/main.cpp", text % "common" + text % "check")
 
 
 def test_long_file_is_caught():

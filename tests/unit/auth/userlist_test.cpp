@@ -42,6 +42,21 @@ TEST(UserlistText, Grammar) {
   EXPECT_EQ(shown("\"u\" \"p # ; \\ % '\""), "[u=p # ; \\ % ']");
 }
 
+TEST(UserlistText, ANameMayHaveLines) {
+  EXPECT_EQ(shown("\"a\nb\" \"p\"\n"), "[a\nb=p]") << "and no warning: the secret stands on the line where it ends";
+}
+
+TEST(UserlistText, SaysWhereEachRecordStands) {
+  const ByteView text = "; c\n  \"a\nb\" \"p\"\"\nq\" rest\n\"v\" junk \"w\"";
+  UserlistText parsed = parse_userlist(text, "users");
+  ASSERT_EQ(parsed.records.size(), 2u);
+  auto piece = [&](size_t from, size_t to) { return text.substr(from, to - from); };
+  EXPECT_EQ(piece(parsed.records[0].begin, parsed.records[0].fields_end), "\"a\nb\" \"p\"\"\nq\"");
+  EXPECT_EQ(piece(parsed.records[0].fields_end, parsed.records[0].end), " rest\n");
+  EXPECT_EQ(piece(parsed.records[1].begin, parsed.records[1].fields_end), "\"v\" junk \"w\"");
+  EXPECT_EQ(parsed.records[1].end, text.size());
+}
+
 TEST(UserlistText, FirstMalformedRecordEndsIt) {
   EXPECT_THAT(shown("\"u\" \"p\"\nuser \"x\"\n\"v\" \"q\""), HasSubstr("[u=p] users:2: broken auth file"));
   EXPECT_THAT(shown("# comment\n"), HasSubstr("users:1: broken auth file"));
