@@ -629,7 +629,22 @@ def test_if_configured(tool, role):
     assert (code, out) == (OK, "not configured\n") and not os.path.exists(tool.file)
     path = config(tool, "[userlist]\noutput = %s\nconnection = %s\n" % (tool.file, tool.conninfo()))
     assert tool.raw([program(), "--if-configured", "-c", path])[0] == OK and os.path.exists(tool.file)
-    assert tool.raw([program(), "--if-configured", "--no-config"])[0] == OK
+    assert tool.raw([program(), "--if-configured", "--no-config"])[:2] == (OK, "not configured\n")
+    assert tool.raw([program(), "--if-configured", "-c", "/no/such.conf"])[:2] == (OK, "not configured\n")
+
+
+def test_before_a_service_the_old_list_is_kept_unless_something_else_is_said(tool, role):
+    role("t_a")
+    tool.write()
+    text = "[userlist]\noutput = %s\nconnection = host=127.0.0.1 port=%d\n" % (tool.file, system.free_port())
+    before = [program(), "--if-configured", "-c"]
+    code, _, err = tool.raw([*before, config(tool, text)])
+    assert code == OK and "stays as it was" in err
+    assert tool.raw([*before, config(tool, text), "--on-failure=fail"])[0] == CONNECTION
+    assert tool.raw([*before, config(tool, text + "on_failure = fail\n")])[0] == CONNECTION
+    assert tool.raw([program(), "-c", config(tool, text)])[0] == CONNECTION
+    os.unlink(tool.file)
+    assert tool.raw([*before, config(tool, text)])[0] == CONNECTION, "there is none to keep"
 
 
 def test_help_version_quiet_and_a_full_disk(tool, role):

@@ -98,8 +98,11 @@ Result<void> set_source(Settings& settings, const std::string& value) {
 }
 
 Result<void> set_on_failure(Settings& settings, const std::string& value) {
-  return choose(settings.on_failure, value,
-                {{"fail", OnFailure::kFail}, {"keep", OnFailure::kKeep}, {"empty", OnFailure::kEmpty}});
+  OnFailure what = OnFailure::kFail;
+  auto done =
+      choose(what, value, {{"fail", OnFailure::kFail}, {"keep", OnFailure::kKeep}, {"empty", OnFailure::kEmpty}});
+  settings.on_failure = what;
+  return done;
 }
 
 template <bool Settings::*flag>
@@ -282,18 +285,20 @@ Result<Loaded> load(int argc, char** argv, const std::string& default_config) {
     loaded.settings = told;
     return loaded;
   }
-  if (!told.config.empty()) {
-    if (told.no_config) complaints.add("", "--config or --no-config, not both");
-    read_file(told.config, loaded, complaints);
-  } else if (!told.no_config && (::stat(default_config.c_str(), &facts) == 0 || errno != ENOENT)) {
-    read_file(default_config, loaded, complaints);
-  }
+  if (!told.config.empty() && told.no_config) complaints.add("", "--config or --no-config, not both");
+  const std::string& path = told.config.empty() ? default_config : told.config;
+  const bool may_be_missing = told.config.empty() || told.if_configured;
+  const bool missing = ::stat(path.c_str(), &facts) != 0 && errno == ENOENT;
+  if (!told.no_config && !(missing && may_be_missing)) read_file(path, loaded, complaints);
   apply_command_line(*arguments, loaded.settings, complaints);
   for (const auto* patterns : {&loaded.settings.include, &loaded.settings.exclude}) {
     auto compiled = Patterns::compile(*patterns);
     if (!compiled) complaints.add("", compiled.error().message);
   }
   if (!complaints.text().empty()) return Error{complaints.text()};
+  // Before a service: an old list is better than none at all.
+  if (!loaded.settings.on_failure)
+    loaded.settings.on_failure = loaded.settings.if_configured ? OnFailure::kKeep : OnFailure::kFail;
   return loaded;
 }
 

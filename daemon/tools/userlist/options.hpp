@@ -4,6 +4,7 @@
 // list of processes) is an error before anything is touched.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,9 +42,9 @@ struct Settings {
   bool allow_empty = false;
   std::string owner;  // USER, USER:GROUP, numbers too; empty: the old file's
   unsigned mode = 0600;
-  OnFailure on_failure = OnFailure::kFail;
-  int connect_timeout = 5;     // seconds
-  int statement_timeout = 10;  // seconds
+  std::optional<OnFailure> on_failure;  // load() fills it: kFail, with if_configured kKeep
+  int connect_timeout = 5;              // seconds
+  int statement_timeout = 10;           // seconds
 
   // The command line only.
   Action action = Action::kWrite;

@@ -48,6 +48,7 @@ TEST(UserlistOptions, DefaultsNeedNothing) {
   EXPECT_EQ(got->settings.output, "/etc/pgweir/userlist.txt");
   EXPECT_EQ(got->settings.mode, 0600u);
   EXPECT_EQ(got->settings.on_failure, OnFailure::kFail);
+  EXPECT_EQ(loaded({"--if-configured"})->settings.on_failure, OnFailure::kKeep);
   EXPECT_FALSE(got->configured);
 }
 
