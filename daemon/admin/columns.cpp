@@ -31,34 +31,18 @@ const Columns kConnection = {{"type", kText},
                              {"prepared_statements", kInt4},
                              {"id", kInt4}};
 
-const Columns kSocket = {{"type", kText},
-                         {"user", kText},
-                         {"database", kText},
-                         {"replication", kText},
-                         {"state", kText},
-                         {"addr", kText},
-                         {"port", kInt4},
-                         {"local_addr", kText},
-                         {"local_port", kInt4},
-                         {"connect_time", kText},
-                         {"request_time", kText},
-                         {"wait", kInt4},
-                         {"wait_us", kInt4},
-                         {"close_needed", kInt4},
-                         {"ptr", kText},
-                         {"link", kText},
-                         {"remote_pid", kInt4},
-                         {"tls", kText},
-                         {"application_name", kText},
-                         {"prepared_statements", kInt4},
-                         {"id", kInt4},
-                         {"recv_pos", kInt4},
-                         {"pkt_pos", kInt4},
-                         {"pkt_remain", kInt4},
-                         {"send_pos", kInt4},
-                         {"send_remain", kInt4},
-                         {"pkt_avail", kInt4},
-                         {"send_avail", kInt4}};
+Columns with(Columns columns, const Columns& more) {
+  columns.insert(columns.end(), more.begin(), more.end());
+  return columns;
+}
+
+const Columns kSocket = with(kConnection, {{"recv_pos", kInt4},
+                                           {"pkt_pos", kInt4},
+                                           {"pkt_remain", kInt4},
+                                           {"send_pos", kInt4},
+                                           {"send_remain", kInt4},
+                                           {"pkt_avail", kInt4},
+                                           {"send_avail", kInt4}});
 
 const Columns kConfig = {{"key", kText}, {"value", kText}, {"default", kText}, {"changeable", kText}};
 

@@ -41,21 +41,6 @@ bool in_sync(const Client* client, const Server& server) {
          !server.held;
 }
 
-Reason reason_of(pool::Unfit unfit) {
-  switch (unfit) {
-    case pool::Unfit::kDisconnected: return Reason::kServerLostIdle;
-    case pool::Unfit::kNotInSync:
-    case pool::Unfit::kInTransaction: return Reason::kServerNotReady;
-    case pool::Unfit::kCancelInDoubt: return Reason::kServerCancelInDoubt;
-    case pool::Unfit::kObsolete: return Reason::kServerObsolete;
-    case pool::Unfit::kPaused: return Reason::kPauseMode;
-    case pool::Unfit::kLifetime: return Reason::kServerLifetime;
-    case pool::Unfit::kSurplus: return Reason::kServerSurplus;
-    case pool::Unfit::kIdleTooLong: return Reason::kServerIdleTimeout;
-  }
-  return Reason::kServerNotReady;
-}
-
 // The client has gone or is about to; what becomes of the server it had?
 void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   Server* server = client.server;
@@ -89,6 +74,21 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
 }
 
 }  // namespace
+
+Reason reason_of(pool::Unfit unfit) {
+  switch (unfit) {
+    case pool::Unfit::kDisconnected: return Reason::kServerLostIdle;
+    case pool::Unfit::kNotInSync:
+    case pool::Unfit::kInTransaction: return Reason::kServerNotReady;
+    case pool::Unfit::kCancelInDoubt: return Reason::kServerCancelInDoubt;
+    case pool::Unfit::kObsolete: return Reason::kServerObsolete;
+    case pool::Unfit::kPaused: return Reason::kPauseMode;
+    case pool::Unfit::kLifetime: return Reason::kServerLifetime;
+    case pool::Unfit::kSurplus: return Reason::kServerSurplus;
+    case pool::Unfit::kIdleTooLong: return Reason::kServerIdleTimeout;
+  }
+  return Reason::kServerNotReady;
+}
 
 void resume(Hub& hub, Client& client) {
   if (!static_cast<Hook<ReadyTag>&>(client).linked()) hub.ready_clients.push_back(client);

@@ -45,6 +45,9 @@ void close_server(Hub& hub, Server& server, Reason reason, std::string_view deta
 // The end of the stream has come, or cannot come any more: the slot is given back, the object goes to the graveyard.
 void bury(Hub& hub, Server& server);
 
+// Why a server is closed that the books found unfit.
+Reason reason_of(pool::Unfit unfit);
+
 // An impossible state: logs it, counts it, closes that pair.
 void impossible(Hub& hub, Client* client, Server* server, std::string_view what);
 

@@ -5,6 +5,7 @@
 #include "admin/console.hpp"
 #include "base/text.hpp"
 #include "login/client_login.hpp"
+#include "login/connect.hpp"
 #include "login/errands.hpp"
 #include "login/server_login.hpp"
 #include "net/dial.hpp"
@@ -26,17 +27,6 @@ namespace {
 
 constexpr int kReadyRounds = 8;
 constexpr int kSpareDescriptors = 32;  // left for servers, files and the console when clients take all others
-
-net::SocketOptions socket_options(const settings::Global& global) {
-  net::SocketOptions options;
-  options.tcp_keepalive = global.tcp_keepalive;
-  options.keepcnt = static_cast<int>(global.tcp_keepcnt);
-  options.keepidle = static_cast<int>(global.tcp_keepidle);
-  options.keepintvl = static_cast<int>(global.tcp_keepintvl);
-  options.user_timeout = static_cast<int>(global.tcp_user_timeout);
-  options.socket_buffer = static_cast<int>(global.tcp_socket_buffer);
-  return options;
-}
 
 }  // namespace
 
@@ -192,7 +182,7 @@ void Worker::take(const NewClient& mail) {
                   parts_.descriptor_limit, ") is reached, raise LimitNOFILE or lower max_client_conn"));
     return;
   }
-  net::apply_socket_options(mail.fd, mail.peer.family(), socket_options(snapshot->global));
+  net::apply_socket_options(mail.fd, mail.peer.family(), login::socket_options(snapshot->global));
   auto owned = std::make_unique<Client>();
   Client& client = clients.add(std::move(owned));
   client.id = next_id();

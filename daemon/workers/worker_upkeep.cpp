@@ -21,17 +21,6 @@ bool over(Micros start, Micros limit, Micros now) {
   return limit > 0 && start > 0 && now - start > limit;
 }
 
-Reason reason_of(pool::Unfit why) {
-  switch (why) {
-    case pool::Unfit::kLifetime: return Reason::kServerLifetime;
-    case pool::Unfit::kIdleTooLong: return Reason::kServerIdleTimeout;
-    case pool::Unfit::kPaused: return Reason::kPauseMode;
-    case pool::Unfit::kSurplus: return Reason::kServerSurplus;
-    case pool::Unfit::kDisconnected: return Reason::kServerLostIdle;
-    default: return Reason::kConfigChanged;
-  }
-}
-
 }  // namespace
 
 void Worker::on_tick(Micros now) {
@@ -61,7 +50,8 @@ void Worker::look_after(LocalPool& pool, Micros now) {
   bool paused = this->paused(pool);
   pool::Unfit why{};
   while (pool::ServerEntry* entry = pool.next_to_close(now, paused, &why)) {
-    close_server(*this, static_cast<Server&>(*entry), reason_of(why));
+    const Reason reason = why == pool::Unfit::kObsolete ? Reason::kConfigChanged : session::reason_of(why);
+    close_server(*this, static_cast<Server&>(*entry), reason);
   }
   if (paused) {
     auto& logins = pool.servers(ServerState::kLogin);

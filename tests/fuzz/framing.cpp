@@ -9,8 +9,8 @@
 #include "wire/framing.hpp"
 #include "wire/reader.hpp"
 
-using namespace pgweir;
-using namespace pgweir::wire;
+namespace pgweir::wire {
+
 using track::Seen;
 
 namespace {
@@ -65,3 +65,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     stream.remove_prefix(header.size());
   }
 }
+
+}  // namespace pgweir::wire

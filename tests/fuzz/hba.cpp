@@ -6,8 +6,7 @@
 
 #include "auth/hba.hpp"
 
-using namespace pgweir;
-using namespace pgweir::auth;
+namespace pgweir::auth {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ByteView text(reinterpret_cast<const char*>(data), size);
@@ -36,3 +35,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace pgweir::auth

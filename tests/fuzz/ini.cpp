@@ -8,7 +8,7 @@
 #include "settings/load.hpp"
 #include "settings/table.hpp"
 
-using namespace pgweir::settings;
+namespace pgweir::settings {
 
 namespace {
 
@@ -51,3 +51,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace pgweir::settings

@@ -5,8 +5,7 @@
 
 #include "track/reply_queue.hpp"
 
-using namespace pgweir;
-using namespace pgweir::track;
+namespace pgweir::track {
 
 namespace {
 
@@ -58,3 +57,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(dropped == left && queue.all_answered() && !queue.ambiguous());
   return 0;
 }
+
+}  // namespace pgweir::track

@@ -5,8 +5,7 @@
 
 #include "auth/scram.hpp"
 
-using namespace pgweir;
-using namespace pgweir::auth;
+namespace pgweir::auth {
 
 namespace {
 
@@ -60,3 +59,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace pgweir::auth

@@ -8,8 +8,7 @@
 #include "wire/options.hpp"
 #include "wire/startup.hpp"
 
-using namespace pgweir;
-using namespace pgweir::wire;
+namespace pgweir::wire {
 
 namespace {
 
@@ -57,3 +56,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace pgweir::wire

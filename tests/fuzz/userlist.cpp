@@ -5,8 +5,7 @@
 
 #include "auth/userlist.hpp"
 
-using namespace pgweir;
-using namespace pgweir::auth;
+namespace pgweir::auth {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   UserlistText parsed = parse_userlist(ByteView(reinterpret_cast<const char*>(data), size), "users");
@@ -29,3 +28,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (users.size() > parsed.records.size()) std::abort();
   return 0;
 }
+
+}  // namespace pgweir::auth
