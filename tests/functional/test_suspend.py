@@ -1,6 +1,7 @@
 """SUSPEND: who is flushed, who is frozen, who is closed, and how it ends (compat/console.md, section 4)."""
 
 import signal
+import ssl
 import threading
 import time
 
@@ -392,3 +393,105 @@ def test_user_signals(start):
     pw.signal(signal.SIGUSR2)
     pw.wait_log("got SIGUSR2, but not paused/suspended")
     assert pw.connect().scalar("SELECT 1") == "1"
+
+
+# TLS and COPY.
+
+
+@pytest.fixture(params=["plain", "tls"])
+def pair(request, start, certs):
+    """(pgweir, connect): with TLS on both legs, or on none."""
+    tls = None
+    settings = {"server_tls_sslmode": "disable"}
+    if request.param == "tls":
+        settings = {"server_tls_sslmode": "require", "client_tls_sslmode": "allow",
+                    "client_tls_cert_file": certs.server, "client_tls_key_file": certs.server_key}
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.load_verify_locations(certs.ca)
+    pw = start(settings=settings)
+    return pw, lambda: pw.connect(tls=tls)
+
+
+def test_rest_of_a_message_and_the_next_in_one_record(pair):
+    """Of what is decrypted together only the begun message goes on; no event of the socket tells of the rest later."""
+    pw, connect = pair
+    conns = [connect() for _ in range(3)]
+    console = pw.console()
+    whole = wire.query("SELECT 'half " + "x" * 9000 + "'")
+    for conn in conns:
+        conn.send(whole[:7000])
+        wait_buffered(pw, conn, recv_pos=7000)
+    console.send(wire.query("SUSPEND"))
+    assert console.silent(0.3)
+    for conn in conns:
+        conn.send(whole[7000:] + wire.query("SELECT 'next'") + wire.query("SELECT 'last'"))
+    assert console.results(timeout=10).tags == ["SUSPEND"]
+    assert all(r["recv_pos"] == "0" for r in console.query("SHOW SOCKETS").dicts())
+    console.query("RESUME")
+    for conn in conns:
+        assert len(conn.results(timeout=10).scalar()) == 9005
+        assert [conn.results(timeout=10).scalar() for _ in range(2)] == ["next", "last"]
+        conn.send(wire.query("SELECT 1"))
+        assert conn.results(timeout=10).scalar() == "1"
+
+
+def test_copy_in_goes_on_after_it(pair):
+    pw, connect = pair
+    conn, console = connect(), pw.console()
+    conn.query("CREATE TABLE c (i int)")
+    conn.send(wire.query("COPY c FROM STDIN"))
+    conn.read_until("G")
+    conn.send(wire.copy_data(b"1\n" * 1000)[:1000])
+    wait_begun(pw, conn)
+    console.send(wire.query("SUSPEND"))
+    assert console.silent(0.3), "a CopyData has begun"
+    conn.send(wire.copy_data(b"1\n" * 1000)[1000:] + wire.copy_data(b"1\n" * 500))
+    assert console.results(timeout=10).tags == ["SUSPEND"]
+    for _ in range(100):
+        conn.send(wire.copy_data(b"1\n" * 100))
+    conn.send(wire.copy_done())
+    assert conn.silent(0.2)
+    console.query("RESUME")
+    assert conn.results(timeout=10).tags == ["COPY 11500"]
+    assert conn.scalar("SELECT count(*) FROM c") == "11500"
+
+
+def wait_begun(pw, conn):
+    """Until pgweir has a part of a message of this client."""
+    port = str(conn.sock.getsockname()[1])
+    system.wait_for(lambda: [r for r in pw.show("ACTIVE_SOCKETS") if r["type"] == "C" and r["port"] == port
+                             and int(r["recv_pos"]) + int(r["pkt_remain"]) > 0], 15, "a message that has begun")
+
+
+def test_copy_out_goes_on_after_it(pair):
+    """The stream stands between two rows, and nobody's end of it is lost."""
+    pw, connect = pair
+    conn, console = connect(), pw.console()
+    rows = 400000
+    conn.send(wire.query("COPY (SELECT repeat('x', 100) FROM generate_series(1, %d)) TO STDOUT" % rows))
+    got, seen, failed = [], threading.Event(), []
+
+    def read():
+        try:
+            while True:
+                got.append(conn.read(timeout=60).type)
+                if len(got) == 1000:
+                    seen.set()
+                if got[-1] == "Z":
+                    return
+        except Exception as failure:
+            failed.append(failure)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert seen.wait(30)
+    suspend(console)
+    before = -1
+    while before != len(got):  # what the client's socket holds
+        before = len(got)
+        time.sleep(0.3)
+    assert 1000 <= before < rows, "the stream ended before it was suspended"
+    console.query("RESUME")
+    reader.join(90)
+    assert not failed and not reader.is_alive()
+    assert got.count("d") == rows and got[-3:] == ["c", "C", "Z"]

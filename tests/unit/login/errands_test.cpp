@@ -244,7 +244,6 @@ TEST_F(Errands, AnAnswerThatNothingOwedClosesTheServer) {
   EXPECT_EQ(1u, hub->tally.mismatches);
 }
 
-// The SETs of a client that vanished are hit by the cancel request: nobody knows what is in force there.
 // A server that is shut down says so at any time; that is no answer to anything, and no mismatch.
 TEST_F(Errands, LastWordsAreNoMismatch) {
   begin([&](Wire& wire) {
@@ -259,6 +258,26 @@ TEST_F(Errands, LastWordsAreNoMismatch) {
   EXPECT_EQ(0U, hub->tally.mismatches);
 }
 
+// In the extended protocol everything behind an error is skipped until a Sync, which the client never sent: the FATAL
+// that ends such a wait (idle_in_transaction_session_timeout, a shutdown) is the second error in a row.
+TEST_F(Errands, LastWordsBehindAnErrorWithoutASyncAreNoMismatch) {
+  begin([&](Wire& wire) {
+    EXPECT_TRUE(test::wait_until([this] { return cancels > 0; }));
+    std::string out;
+    wire::append_error(out, "ERROR", "22012", "division by zero");
+    wire::append_error(out, "FATAL", "25P03", "terminating connection due to idle-in-transaction timeout");
+    wire.send(out);
+  });
+  only().replies.expect(Kind::kParse, Action::kForward);
+  only().replies.expect(Kind::kBind, Action::kForward);
+  only().replies.expect(Kind::kExecute, Action::kForward);
+  only().transaction = 'T';
+  vanish();
+  EXPECT_TRUE(hub->run_until([&] { return hub->servers.size() == 0; }));
+  EXPECT_EQ(0U, hub->tally.mismatches);
+}
+
+// The SETs of a client that vanished are hit by the cancel request: nobody knows what is in force there.
 TEST_F(Errands, SetsThatWereCancelledAreNotTakenForApplied) {
   for (bool hit : {true, false}) {
     cancels = 0;
