@@ -486,11 +486,9 @@ def test_copy_out_goes_on_after_it(pair):
     reader.start()
     assert seen.wait(30)
     suspend(console)
-    before = -1
-    while before != len(got):  # what the client's socket holds
-        before = len(got)
-        time.sleep(0.3)
-    assert 1000 <= before < rows, "the stream ended before it was suspended"
+    while not conn.silent(0.3):  # what its socket holds
+        pass
+    assert 1000 <= len(got) < rows, "the stream ended before it was suspended"
     console.query("RESUME")
     reader.join(90)
     assert not failed and not reader.is_alive()
