@@ -43,7 +43,7 @@ class SecretBytes {
  private:
   // A short string leaves its bytes behind when moved from, beyond its size.
   static void scrub(std::string& moved_from) {
-    moved_from.resize(moved_from.capacity());
+    moved_from.resize(moved_from.capacity());  // NOLINT(clang-analyzer-cplusplus.Move): on purpose
     wipe(moved_from);
   }
 

@@ -506,6 +506,8 @@ def test_a_search_path_cannot_lead_it_astray(tool, role, pg, db):
     with pg.connect(database=db) as admin:
         admin.query("CREATE FUNCTION public.has_column_privilege(text, text, text) RETURNS bool LANGUAGE sql AS 'SELECT 1/0=1'")
         admin.query("CREATE VIEW public.pg_authid AS SELECT 1 AS oid")
+        admin.query("CREATE FUNCTION public.trap(timestamptz, timestamptz) RETURNS bool LANGUAGE sql AS 'SELECT 1/0=1'")
+        admin.query("CREATE OPERATOR public.< (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = public.trap)")
         admin.query("ALTER DATABASE %s SET search_path = public, pg_catalog" % db)
     tool.write(conninfo=tool.conninfo(dbname=db))
     assert set(tool.entries()) == {"t_a"}

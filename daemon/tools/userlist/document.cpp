@@ -121,12 +121,12 @@ void compare(const Secrets& before, const Secrets& after, const std::set<std::st
       plan.added.push_back(name);
     } else if (!old->second->same_as(*secret)) {
       plan.changed.push_back(name);
-    } else if (!kept.count(name)) {
+    } else if (!kept.contains(name)) {
       ++plan.unchanged;
     }
   }
   for (const auto& [name, secret] : before)
-    if (!after.count(name)) plan.removed.push_back(name);
+    if (!after.contains(name)) plan.removed.push_back(name);
 }
 
 }  // namespace
@@ -201,7 +201,7 @@ Plan make_plan(const Document& old, const std::vector<Role>& roles) {
   }
   Secrets wanted;
   for (const Role& role : roles)
-    if (!kept.count(role.name)) wanted[role.name] = &role.secret;
+    if (!kept.contains(role.name)) wanted[role.name] = &role.secret;
   std::string text;
   text.reserve(size_of(old, roles));  // at once, so that no half copy of secrets is left behind by a growing string
   if (!old.managed) text += kHeader;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <exception>
 
 #include "base/text.hpp"
 #include "base/version.hpp"
@@ -18,9 +19,7 @@ int leave(Exit exit, const std::string& text) {
   return static_cast<int>(written || exit != Exit::kOk ? exit : Exit::kFile);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int work(int argc, char** argv) {
   const rlimit none = {0, 0};
   ::setrlimit(RLIMIT_CORE, &none);  // a core would hold every secret
   const Messages messages("pgweir-userlist");
@@ -37,4 +36,15 @@ int main(int argc, char** argv) {
   if (settings.json) return leave(report.exit, userlist::as_json(report));
   if (settings.quiet) return static_cast<int>(report.exit);
   return leave(report.exit, userlist::as_text(report, wants_colours(STDOUT_FILENO), settings.verbose));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return work(argc, argv);
+  } catch (const std::exception& failure) {  // no memory
+    std::fprintf(stderr, "pgweir-userlist: error: %s\n", failure.what());
+    return static_cast<int>(Exit::kFile);
+  }
 }

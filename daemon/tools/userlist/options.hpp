@@ -62,9 +62,9 @@ struct Settings {
 
 struct Row {
   OptionShape shape;
-  const char* key;  // in the configuration file; null: only on the command line
-  std::vector<std::string> Settings::*list;
-  Result<void> (*apply)(Settings& settings, const std::string& value);  // when it is no list; a flag gets "1"
+  const char* key = nullptr;  // in the configuration file; null: only on the command line
+  std::vector<std::string> Settings::*list = nullptr;
+  Result<void> (*apply)(Settings& settings, const std::string& value) = nullptr;  // when it is no list; a flag gets "1"
 };
 std::span<const Row> rows();
 

@@ -100,15 +100,16 @@ Result<Patterns> Patterns::compile(const std::vector<std::string>& patterns) {
   for (const std::string& pattern : patterns) {
     Rule rule;
     if (pattern.size() >= 2 && pattern.front() == '/' && pattern.back() == '/') {
-      auto regex = std::make_unique<regex_t>();
+      auto regex = std::make_unique<Regex>();
       const int failure =
-          ::regcomp(regex.get(), pattern.substr(1, pattern.size() - 2).c_str(), REG_EXTENDED | REG_NOSUB);
+          ::regcomp(&regex->program, pattern.substr(1, pattern.size() - 2).c_str(), REG_EXTENDED | REG_NOSUB);
       if (failure != 0) {
         char reason[128] = {};
-        ::regerror(failure, regex.get(), reason, sizeof reason);
+        ::regerror(failure, &regex->program, reason, sizeof reason);
         return Error{cat("pattern ", pattern, ": ", reason)};
       }
-      rule.regex.reset(regex.release());
+      regex->compiled = true;
+      rule.regex = std::move(regex);
     } else {
       rule.glob = pattern;
     }
@@ -119,7 +120,7 @@ Result<Patterns> Patterns::compile(const std::vector<std::string>& patterns) {
 
 bool Patterns::match(const std::string& name) const {
   return std::any_of(rules_.begin(), rules_.end(), [&](const Rule& rule) {
-    return rule.regex ? ::regexec(rule.regex.get(), name.c_str(), 0, nullptr, 0) == 0
+    return rule.regex ? ::regexec(&rule.regex->program, name.c_str(), 0, nullptr, 0) == 0
                       : ::fnmatch(rule.glob.c_str(), name.c_str(), 0) == 0;
   });
 }

@@ -36,15 +36,19 @@ class Patterns {
   bool match(const std::string& name) const;  // any of them
 
  private:
-  struct Free {
-    void operator()(regex_t* regex) const {
-      ::regfree(regex);
-      delete regex;
+  struct Regex {
+    Regex() = default;
+    Regex(const Regex&) = delete;
+    Regex& operator=(const Regex&) = delete;
+    ~Regex() {
+      if (compiled) ::regfree(&program);
     }
+    regex_t program = {};
+    bool compiled = false;
   };
   struct Rule {
     std::string glob;
-    std::unique_ptr<regex_t, Free> regex;  // null: a glob
+    std::unique_ptr<Regex> regex;  // null: a glob
   };
   std::vector<Rule> rules_;
 };
