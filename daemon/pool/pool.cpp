@@ -24,6 +24,15 @@ bool Pool::empty() const {
          std::all_of(std::begin(client_lists_), std::end(client_lists_), none);
 }
 
+namespace {
+
+// The states of a server that a waiter may have for the asking, from another worker too.
+bool rests(ServerState state) {
+  return state == ServerState::kIdle || state == ServerState::kUsed;
+}
+
+}  // namespace
+
 // The worker's own line; others look at it only when they have nothing of their own. The sequentially consistent
 // store matters: "I wait" is written before looking for idle servers elsewhere, "I have an idle one" before looking
 // for waiters elsewhere, so one of the two always sees the other and no wake-up is lost.
@@ -36,7 +45,7 @@ void Pool::publish_wait() {
 }
 
 void Pool::publish_idle() {
-  int idle = static_cast<int>(servers(ServerState::kIdle).size());
+  int idle = static_cast<int>(servers(ServerState::kIdle).size() + servers(ServerState::kUsed).size());
   auto& line = shared_->published(worker_).idle;
   if (line.load(std::memory_order_relaxed) == idle) return;
   line.store(idle, shared_->workers > 1 ? std::memory_order_seq_cst : std::memory_order_relaxed);
@@ -62,7 +71,7 @@ bool Pool::move(ServerEntry& server, ServerState to) {
   } else {
     servers(to).push_back(server);
   }
-  if (from == ServerState::kIdle || to == ServerState::kIdle) publish_idle();
+  if (rests(from) || rests(to)) publish_idle();
   if (to == ServerState::kClosing) shared_->closing.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
@@ -77,7 +86,7 @@ void Pool::join(ServerEntry& server, ServerState state) {
   server.pool = this;
   server.state_ = state;
   servers(state).push_back(server);
-  if (state == ServerState::kIdle) publish_idle();
+  if (rests(state)) publish_idle();
 }
 
 void Pool::leave(ClientEntry& client, ClientState to) {
@@ -93,7 +102,7 @@ void Pool::leave(ServerEntry& server, ServerState to) {
   server.unlink();
   server.state_ = to;
   server.pool = nullptr;
-  if (from == ServerState::kIdle) publish_idle();
+  if (rests(from)) publish_idle();
   if (from == ServerState::kClosing) shared_->closing.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -181,13 +190,13 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
     answer.waiter = mine;
     return answer;
   }
-  bool check_first = server.served && rules_.checks && rules_.check_delay == 0 && rules_.reset_query.empty();
+  bool check_first = rules_.check_delay == 0 && check_due(server, now);
   if (!move(server, check_first ? ServerState::kUsed : ServerState::kIdle)) {
     answer.verdict = Checkin::Verdict::kClose;
     answer.unfit = Unfit::kNotInSync;
     return answer;
   }
-  if (shared_->workers == 1 || check_first) return answer;
+  if (shared_->workers == 1) return answer;
   // Somebody elsewhere may have begun to wait between the look above and the publishing of this idle server.
   unsigned worker = 0;
   if (shared_->oldest_elsewhere(worker_, &worker) == kNever) return answer;
@@ -244,11 +253,19 @@ void Pool::stop_waiting(ClientEntry& client, ClientState to) {
 }
 
 ServerEntry* Pool::give_away() {
+  if (!clients(ClientState::kWaiting).empty()) return nullptr;
   auto& idle = servers(ServerState::kIdle);
-  if (idle.empty() || !clients(ClientState::kWaiting).empty()) return nullptr;
   ServerEntry* server = rules_.round_robin ? idle.back() : idle.front();
+  if (!server) server = servers(ServerState::kUsed).front();
+  if (!server) return nullptr;
   leave(*server, ServerState::kMoving);
   return server;
+}
+
+bool Pool::check_due(const ServerEntry& server, Micros now) const {
+  if (!rules_.checks) return false;
+  if (rules_.check_delay == 0) return server.served && rules_.reset_query.empty();
+  return now - server.last_activity >= rules_.check_delay;
 }
 
 void Pool::age_idle(Micros now) {

@@ -125,8 +125,10 @@ class Pool {
   Supply supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell);
   // A waiter gives up or is served otherwise: `client` leaves the queue for `to`.
   void stop_waiting(ClientEntry& client, ClientState to);
-  // An idle server for a waiter of another worker; it is moving then. Null: none left, or somebody waits here.
+  // An idle or used server for a waiter of another worker; it is moving then. Null: none left, or somebody waits here.
   ServerEntry* give_away();
+  // `server` has rested for server_check_delay: it is to be checked before a client gets it.
+  bool check_due(const ServerEntry& server, Micros now) const;
 
   // Upkeep, one server at a time (call until null): which idle or used server is to be closed, and why.
   ServerEntry* next_to_close(Micros now, bool paused, Unfit* why);

@@ -105,7 +105,7 @@ class SharedDatabase {
 // What a worker shows of its part of a pool; written by that worker only, read by the others.
 struct alignas(64) Published {
   std::atomic<Micros> oldest_wait{kNever};  // when its first waiter began to wait
-  std::atomic<int> idle{0};                 // its idle servers
+  std::atomic<int> idle{0};                 // its idle and used servers
 };
 
 class SharedPool {

@@ -117,6 +117,7 @@ Attached attach(Hub& hub, Client& client) {
     return Attached::kClosed;
   }
   auto trouble = pool.shared().trouble();
+  feed(hub, pool, true);  // nobody may be waiting, and without a new try the trouble would last for ever
   std::string reason = trouble ? trouble->reason : "connect failed";
   close_client(hub, client, Reason::kLoginFailing,
                cat("server login has been failing, cached error: ", reason, " (server_login_retry)"),
@@ -208,23 +209,36 @@ void returned(Hub& hub, Server& server, bool reset_done) {
   }
 }
 
-void feed(Hub& hub, LocalPool& pool) {
+namespace {
+
+// `server` (tested): the check query first; run_check returns it to its pool.
+void begin_check(Hub& hub, Server& server) {
+  server.errand = Errand::kCheck;
+  expect_end(hub, server, kErrandPatience);
+  server.stream.set_handler(nullptr, nullptr);
+  resume(hub, server);
+}
+
+}  // namespace
+
+void arrived(Hub& hub, Server& server) {
+  LocalPool& pool = *server.local_pool;
+  if (!pool.check_due(server, hub.now()) || !pool.move(server, pool::ServerState::kTested))
+    return returned(hub, server, true);
+  begin_check(hub, server);
+}
+
+void feed(Hub& hub, LocalPool& pool, bool refused) {
   for (;;) {
     // Logins that wait need a server only as long as there is no welcome; they are resumed a little later.
     const auto& at_gate = pool.clients(pool::ClientState::kAtGate);
     size_t greetings = at_gate.empty() || pool.shared().welcome() ? 0 : at_gate.size();
+    if (refused) greetings = std::max<size_t>(greetings, 1);
     pool::Supply step = pool.supply(greetings, hub.now(), hub.paused(pool), hub.bell());
     using Step = pool::Supply::Step;
     switch (step.step) {
       case Step::kNothing: return;
-      case Step::kCheck: {
-        auto& server = static_cast<Server&>(*step.server);
-        server.errand = Errand::kCheck;
-        expect_end(hub, server, kErrandPatience);
-        server.stream.set_handler(nullptr, nullptr);
-        resume(hub, server);
-        break;
-      }
+      case Step::kCheck: begin_check(hub, static_cast<Server&>(*step.server)); break;
       case Step::kLaunch: {
         const pool::Quota& size = pool.shared().servers;
         if (size.limit() > 0 && size.used() > size.limit()) {

@@ -223,7 +223,7 @@ void Worker::take(TakeServer mail) {
   server.local_pool = &pool;
   pool.join(server, ServerState::kMoving);
   if (!server.stream.join_loop(loop)) return bury(*this, server);
-  session::returned(*this, server, true);
+  session::arrived(*this, server);
 }
 
 void Worker::take(const WantServer& mail) {

@@ -191,6 +191,30 @@ def test_a_blip_does_not_lock_the_pool_out(start, make_pg):
     assert time.monotonic() - began < 8
 
 
+def test_a_refused_client_starts_a_new_login(start, make_pg):
+    """After an outage in which the last waiting client gave up, those who are refused bring the pool back."""
+    server = make_pg()
+    pw = start({"test": "host=127.0.0.1 port=%d dbname=postgres" % server.port}, settings={"default_pool_size": 2})
+    conn = pw.connect()
+    conn.scalar("SELECT 1")
+    mark = pw.mark()
+    server.stop()
+    conn.send(wire.query("SELECT 1"))
+    pw.wait_log("connect failed", since=mark)
+    conn.close()
+    pw.wait_pool(cl_active=0, cl_waiting=0)
+    server.start()
+
+    def served():
+        try:
+            with pw.connect() as fresh:
+                return fresh.scalar("SELECT 1") == "1"
+        except (wire.ServerError, wire.ConnectionClosed, TimeoutError):
+            return False
+
+    system.wait_for(served, 30, "the pool to recover", interval=0.1)
+
+
 def test_other_databases_do_not_suffer(start):
     pw = start({"test": "host=127.0.0.1 port=%d" % closed_port(), "good": {}}, settings={"client_login_timeout": 3})
     conns = [pw.raw() for _ in range(20)]

@@ -206,6 +206,27 @@ def test_idle_servers_last_in_first_out(start):
     assert [pid(conns[0]) for _ in range(4)] == [pids[2]] * 4
 
 
+def test_a_used_server_serves_the_other_worker(start):
+    """What has rested for server_check_delay is still the pool's, whichever worker has it; it is checked before."""
+    pw = start(settings={"default_pool_size": 1, "workers": 2, "server_check_delay": 1, "query_wait_timeout": 20})
+    here, there = pw.connect(), pw.connect()
+    assert all(int(row["clients"]) > 0 for row in pw.show("WORKERS"))  # one each
+    first = pid(here)
+    pw.wait_pool(sv_used=1)
+    assert pid(there) == first
+    pw.wait_pool(sv_used=1)
+    assert pid(here) == first
+
+
+def test_a_used_server_of_the_other_worker_is_evicted(start, db):
+    pw = start({"test": {}, "other": {}}, users={"app2": {}},
+               settings={"max_user_connections": 1, "workers": 2, "server_check_delay": 1, "query_wait_timeout": 20})
+    here, there = pw.connect(), pw.connect(database="other")
+    assert here.scalar("SELECT 1") == "1"
+    pw.wait_pool(sv_used=1)
+    assert there.scalar("SELECT 1") == "1"
+
+
 def test_server_round_robin(start):
     pw = start(settings={"default_pool_size": 3, "server_round_robin": 1, "workers": 1})
     conns = [pw.connect() for _ in range(3)]

@@ -221,6 +221,45 @@ TEST(Queue, AWorkerWithoutServersAsksTheOneThatHasAnIdleServer) {
   EXPECT_EQ(given->state(), ServerState::kMoving);
 }
 
+TEST(Queue, AUsedServerIsGivenAwayToo) {
+  House house(2, 1);
+  Rules rules;
+  rules.mode = settings::PoolMode::kTransaction;
+  rules.server_lifetime = 3600 * kSecond;
+  rules.checks = true;
+  rules.check_delay = 10 * kSecond;
+  for (auto& pool : house.pools)
+    pool->set_rules(rules);
+  ServerEntry& server = house.new_server(0);
+  house.checkin(0, server, kSecond);
+  house.pools[0]->age_idle(12 * kSecond);
+  ASSERT_EQ(server.state(), ServerState::kUsed);
+  house.pools[1]->checkout(house.new_client(1), 13 * kSecond, false, false);
+  EXPECT_EQ(house.pools[1]->supply(0, 13 * kSecond, false, nullptr).step, Supply::Step::kAsk);
+  EXPECT_EQ(house.pools[0]->give_away(), &server);
+  EXPECT_TRUE(house.pools[1]->check_due(server, 13 * kSecond));
+  EXPECT_FALSE(house.pools[1]->check_due(server, 2 * kSecond));
+  EXPECT_EQ(house.shared->idle_elsewhere(1), std::nullopt);
+}
+
+// server_check_delay = 0: every server is checked before it is given; one that comes to rest while somebody waits on
+// another worker still has to be seen there.
+TEST(Queue, AServerToBeCheckedIsNotKeptFromTheOthers) {
+  House house(2, 1);
+  Rules rules;
+  rules.mode = settings::PoolMode::kTransaction;
+  rules.server_lifetime = 3600 * kSecond;
+  rules.checks = true;
+  for (auto& pool : house.pools)
+    pool->set_rules(rules);
+  ServerEntry& server = house.new_server(0);
+  server.served = true;
+  house.pools[0]->move(server, ServerState::kActive);
+  EXPECT_EQ(house.checkin(0, server, kSecond).verdict, Checkin::Verdict::kIdle);
+  EXPECT_EQ(server.state(), ServerState::kUsed);
+  EXPECT_EQ(house.shared->idle_elsewhere(1), std::optional<unsigned>(0));
+}
+
 TEST(Queue, NoWakeUpIsLostBetweenTwoWorkers) {
   // One worker becomes a waiter while the other puts a server to rest, again and again: either the waiter sees the idle
   // server, or the other sees the waiter. Never neither.

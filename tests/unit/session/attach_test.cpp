@@ -322,6 +322,24 @@ TEST_F(Feed, AUsedServerIsCheckedBeforeANewOneIsLaunched) {
   EXPECT_TRUE(hub->effects.empty());
 }
 
+TEST_F(Feed, AServerThatCameAfterALongRestIsCheckedFirst) {
+  begin("server_check_delay = 1\nserver_check_query = SELECT 1", 2);
+  Server& came = server();
+  pool->leave(came, ServerState::kMoving);
+  pool->join(came, ServerState::kMoving);
+  came.last_activity = hub->now() - 2 * kSecond;
+  arrived(*hub, came);
+  EXPECT_EQ(Errand::kCheck, came.errand);
+  EXPECT_EQ(ServerState::kTested, came.state());
+}
+
+TEST_F(Feed, AClientThatIsSentAwayForFailingLoginsStartsANewTry) {
+  pool->shared().login_failed("connect failed", "", false, hub->now() - 60 * kSecond, kSecond);
+  EXPECT_EQ(Attached::kClosed, attach(*hub, client()));
+  EXPECT_TRUE(std::any_of(hub->effects.begin(), hub->effects.end(),
+                          [](const std::string& effect) { return effect.starts_with("launch"); }));
+}
+
 TEST_F(Feed, AsksTheWorkerThatHasAnIdleServer) {
   begin("", 2);
   pool->shared().published(1).idle = 1;
