@@ -139,7 +139,7 @@ def test_name_that_does_not_exist(start):
         slowest = max(slowest, time.monotonic() - began)
     assert slowest < 2 * SLOW, "a look-up stopped the loop for %.3f s" % slowest
     conn.expect_fatal("client_login_timeout")
-    assert pw.logged("DNS")
+    assert pw.wait_log("DNS")
 
 
 def test_refused_connection_is_retried(start):

@@ -109,7 +109,7 @@ def test_reserve_pool(start, pg, db):
     began = time.monotonic()
     late.query("BEGIN")
     assert time.monotonic() - began > 0.8
-    assert pw.logged("taking connection from reserve_pool")
+    assert pw.wait_log("taking connection from reserve_pool")
     ask(later)
     pw.wait_pool(sv_active=2, cl_waiting=1)
     assert later.silent(2)
@@ -159,7 +159,7 @@ def test_max_db_connections(start, pg, db):
     held[1].query("COMMIT")
     assert late.results().scalar() == "1"
     assert len(pg.backends(db)) <= 2
-    assert pw.logged("evicted")
+    assert pw.wait_log("evicted")
 
 
 def test_max_db_connections_under_a_storm(start, pg, db):

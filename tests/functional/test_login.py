@@ -343,13 +343,13 @@ def test_hba_words(start):
 def test_hba_bad_lines_are_skipped_and_told(start):
     pw = hba(start, "host all all 1.2.3.4/99 trust\nnonsense\nhost all app all trust\n")
     assert pw.connect().scalar("SELECT 1") == "1"
-    assert pw.logged("hba config line 1") and pw.logged("hba config line 2")
+    assert pw.wait_log("hba config line 1") and pw.wait_log("hba config line 2")
 
 
 def test_hba_missing_rejects_everyone(start):
     pw = start(settings={"auth_type": "hba", "auth_hba_file": "/nonexistent/hba.conf"})
     denied(pw.refused(), "no authentication method is found")
-    assert pw.logged("could not open hba config file")
+    assert pw.wait_log("could not open hba config file")
 
 
 def test_hba_is_reloaded(start):

@@ -119,7 +119,7 @@ def test_fallback_database(start, pg, db):
     pw = start({"*": "host=%s port=%d" % (pg.host, pg.port), "test": {}})
     assert pw.connect(database="postgres").scalar("SELECT current_database()") == "postgres"
     assert pw.connect(database=db).scalar("SELECT current_database()") == db
-    assert pw.logged("registered new auto-database: postgres")
+    assert pw.wait_log("registered new auto-database: postgres")
     error = pw.refused(database="no_such_database_there")
     assert error.sqlstate == "3D000", error
 

@@ -51,7 +51,7 @@ def test_a_bad_file_changes_nothing(start, line):
     assert {row["key"]: row["value"] for row in pw.show("CONFIG")} == before
     assert [row["name"] for row in pw.show("DATABASES")] == databases
     assert conn.scalar("SELECT 1") == "1" and pw.connect().scalar("SELECT 1") == "1"
-    assert pw.logged(r"pgweir\.ini:\d+|/nonexistent/file\.ini"), "the file and line must be told"
+    assert pw.wait_log(r"pgweir\.ini:\d+|/nonexistent/file\.ini"), "the file and line must be told"
 
 
 def test_every_error_is_told(start):
@@ -60,7 +60,7 @@ def test_every_error_is_told(start):
     system.write_file(pw.ini_path, pw.ini_text() + "first_wrong = 1\ndefault_pool_size = x\nsecond_wrong = 2\n")
     failed(pw.admin("RELOAD", check=False))
     for word in ("first_wrong", "default_pool_size", "second_wrong"):
-        assert pw.logged(word, mark), word
+        assert pw.wait_log(word, mark), word
 
 
 def test_a_missing_file_changes_nothing(start):
@@ -92,7 +92,7 @@ def test_added_and_removed_databases(start):
     mark = pw.mark()
     pw.reload()
     loses.expect_fatal("database removed", "08P01")
-    assert pw.logged("dropping database 'gone'", mark)
+    assert pw.wait_log("dropping database 'gone'", mark)
     assert keeps.scalar("SELECT 1") == "1"
     assert pw.connect(database="fresh").scalar("SELECT 1") == "1"
     assert "no such database: gone" in pw.refused(database="gone").message

@@ -20,7 +20,7 @@ def test_descriptor_limit_is_raised(start):
         pw.start()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert pw.logged("kernel file descriptor limit: ")
+    assert pw.wait_log("kernel file descriptor limit: ")
     with open("/proc/%d/limits" % pw.pid) as limits:
         line = [text for text in limits if text.startswith("Max open files")][0].split()
     assert int(line[3]) == hard, line

@@ -160,7 +160,7 @@ def test_check_config_beside_a_running_instance(start):
 
 def test_reboot_without_an_old_process(start):
     pw = start(args=["-R"])
-    assert pw.logged("WARNING -R is deprecated") and pw.logged("LOG old process not found, try to continue normally")
+    assert pw.wait_log("WARNING -R is deprecated") and pw.wait_log("LOG old process not found, try to continue normally")
     assert pw.connect().scalar("SELECT 1") == "1"
 
 
@@ -200,7 +200,7 @@ def test_descriptor_limit_is_raised(start):
     if before[1] < 0:
         pytest.skip("no hard limit")
     pw = start(through=["prlimit", "--nofile=%d:%d" % (min(256, before[1]), before[1])])
-    assert pw.logged(r"kernel file descriptor limit: %d \(hard: %d\); max_client_conn: \d+, max expected fd use: \d+"
+    assert pw.wait_log(r"kernel file descriptor limit: %d \(hard: %d\); max_client_conn: \d+, max expected fd use: \d+"
                      % (before[1], before[1]))
     with open("/proc/%d/limits" % pw.pid) as limits:
         assert re.search(r"Max open files +%d +%d" % (before[1], before[1]), limits.read())
@@ -213,7 +213,7 @@ def test_limit_that_does_not_suffice_is_warned_of(start):
     if not 0 < limit < 1 << 20:
         pytest.skip("the limit of this machine suffices for everybody")
     pw = start(settings={"max_client_conn": limit + 1})
-    assert pw.logged("WARNING the file descriptor limit of %d is less than" % limit)
+    assert pw.wait_log("WARNING the file descriptor limit of %d is less than" % limit)
 
 
 def test_umask_and_directory_stay(start):

@@ -35,7 +35,7 @@ def test_sigterm_waits_for_clients(start):
     system.wait_for(lambda: refuses(pw), 10, "the TCP listener to be gone")
     conn.terminate()
     assert gone(pw) == 0
-    assert pw.logged("client connections dropped, exiting")
+    assert pw.wait_log("client connections dropped, exiting")
 
 
 def refuses(pw):
@@ -58,7 +58,7 @@ def test_sigint_waits_for_servers(start, pg, db):
     idle.expect_fatal("server shutting down", "08P01")
     conn.query("COMMIT")
     assert gone(pw) == 0
-    assert pw.logged("server connections dropped, exiting")
+    assert pw.wait_log("server connections dropped, exiting")
     pg.wait_backends(db, 0)
 
 
@@ -78,7 +78,7 @@ def test_sigquit_ends_at_once(start):
     pw.connect().query("BEGIN")
     pw.signal(signal.SIGQUIT)
     assert gone(pw, 10) == 0
-    assert pw.logged("got SIGQUIT, fast exit")
+    assert pw.wait_log("got SIGQUIT, fast exit")
 
 
 def test_console_during_shutdown(start):
@@ -149,7 +149,7 @@ def test_shutdown_while_paused(start, number, phrase):
     else:
         conn.expect_fatal("server shutting down", "08P01")
     assert gone(pw) == 0
-    assert pw.logged(phrase)
+    assert pw.wait_log(phrase)
 
 
 @pytest.mark.parametrize("first, second", [(signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM),
@@ -162,7 +162,7 @@ def test_second_signal_may_be_another(start, first, second):
     pw.wait_log("shutting down")
     pw.signal(second)
     assert gone(pw, 10) == 0
-    assert pw.logged("fast exit")
+    assert pw.wait_log("fast exit")
 
 
 def test_reload_during_a_shutdown(start):
@@ -243,7 +243,7 @@ def test_stale_pidfile_is_replaced(start):
     system.write_file(pidfile, "%d\n" % process.pid, 0o644)
     pw.write_config(pidfile=pidfile)
     pw.start()
-    assert pw.logged("stale pidfile, removing")
+    assert pw.wait_log("stale pidfile, removing")
 
 
 def test_pidfile_of_a_running_process(start):
@@ -311,8 +311,8 @@ def test_bad_configuration_stops_the_start(start, text, phrase):
     system.write_file(pw.ini_path, text.replace("{section}", SECTION))
     pw.start(wait=False)
     assert pw.wait_exit() == 1
-    assert pw.logged(phrase), pw.log()
-    assert pw.logged("FATAL")
+    assert pw.wait_log(phrase), pw.log()
+    assert pw.wait_log("FATAL")
 
 
 def test_missing_configuration(tmp_path):
@@ -410,7 +410,7 @@ def test_root_only_userlist_is_read_at_start_and_told(start):
     root_only(pw.userlist_path)
     pw.start()
     assert pw.connect().scalar("SELECT 1") == "1"
-    assert pw.logged("WARNING auth_file .*userlist.txt.* a reload will be refused")
+    assert pw.wait_log("WARNING auth_file .*userlist.txt.* a reload will be refused")
     assert pw.admin("RELOAD", check=False).error.sqlstate == "F0000"
     assert pw.connect().scalar("SELECT 2") == "2"
 

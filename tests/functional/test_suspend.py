@@ -344,8 +344,8 @@ def test_term_and_int_fail(start, number, name):
     suspend(console)
     pw.signal(number)
     assert pw.wait_exit(20) == 1
-    assert pw.logged("got %s, shutting down" % name)
-    assert pw.logged("FATAL suspend was in progress, going down immediately")
+    assert pw.wait_log("got %s, shutting down" % name)
+    assert pw.wait_log("FATAL suspend was in progress, going down immediately")
     for one in (conn, console):
         assert [m for m in one.closed() if m.type == "E"] == []
 

@@ -126,7 +126,7 @@ def test_plain_bytes_in_place_of_the_handshake(start, certs, tls_settings):
         while conn.sock.recv(4096):
             pass
     assert pw.connect(tls=context(certs)).scalar("SELECT 1") == "1"
-    assert pw.logged("TLS handshake error")
+    assert pw.wait_log("TLS handshake error")
 
 
 def test_handshake_that_stalls_does_not_stop_others(start, certs, tls_settings):
@@ -257,7 +257,7 @@ def test_server_verify_ca_refuses_a_stranger(start, certs):
                          "client_login_timeout": 2})
     conn = login_fails(pw)
     conn.expect_fatal("client_login_timeout")
-    assert pw.logged("TLS handshake error")
+    assert pw.wait_log("TLS handshake error")
 
 
 def test_server_verify_full_checks_the_name(start, certs, pg, db, make_pg):
@@ -297,7 +297,7 @@ def test_server_refuses_tls(start):
     with FakeServer(script) as fake:
         pw = start({"test": fake.entry}, settings={"server_tls_sslmode": "require", "client_login_timeout": 2})
         login_fails(pw).expect_fatal("client_login_timeout")
-        assert pw.logged("server refused SSL")
+        assert pw.wait_log("server refused SSL")
         pw = start({"test": fake.entry}, settings={"server_tls_sslmode": "prefer"})
         assert pw.connect().scalar("SELECT 1") == "1"
 

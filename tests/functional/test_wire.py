@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from harness import wire
+from harness.pgweir import SLOW
 
 
 @pytest.fixture
@@ -457,7 +458,8 @@ def test_100_mb_both_ways_without_gathering(pw):
     finally:
         done.set()
         watcher.join()
-    assert peak[0] - before < 40 * 1024, "grew by %d KiB" % (peak[0] - before)
+    allowed = 40 if SLOW == 1 else 300  # MB; the address sanitizer keeps what was freed, up to 256 of them
+    assert peak[0] - before < allowed * 1024, "grew by %d KiB" % (peak[0] - before)
     released(pw)
 
 
