@@ -2,6 +2,7 @@
 
 import glob
 import os
+import subprocess
 import sys
 
 import pytest
@@ -190,3 +191,13 @@ def test_broken_link_is_caught(tmp_path):
     assert check("[a](daemon/a.cpp#known) and `daemon/a.cpp`\n# Top\n[t](#top)") == []
     assert check("[a](daemon/b.cpp)") and check("`daemon/b.cpp`")
     assert check("[a](daemon/a.cpp#unknown)") and check("[a](#nowhere)")
+
+
+@pytest.mark.parametrize("name", ["userlist.txt", "etc/userlist-prod.txt", "server.key", "ssl/root.crt", "client.pem",
+                                  "id.p12", "pgweir.ini.bak", "pgweir.ini~", "pgweir.log", "pgweir.log.1", "core.123"])
+def test_secrets_and_leftovers_stay_out_of_version_control(name):
+    if subprocess.run(["git", "-C", ROOT, "rev-parse"], capture_output=True).returncode:
+        pytest.skip("not a git tree: a source archive")
+    assert subprocess.run(["git", "-C", ROOT, "check-ignore", "-q", "--no-index", name]).returncode == 0
+    for kept in ("etc/userlist.example", "etc/pgweir.ini", "daemon/base/result.hpp"):
+        assert subprocess.run(["git", "-C", ROOT, "check-ignore", "-q", "--no-index", kept]).returncode == 1
