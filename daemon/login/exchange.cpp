@@ -102,7 +102,7 @@ bool Exchange::handle_message(char type, ByteView body, bool whole) {
   if (type == 'Z' && own) server.hidden_set = false;
   if (type == 'Z' && match.status != 0) server.transaction = match.status;
   if (type == 'C' && body == ByteView("DISCARD ALL\0", 12)) discarded_all = true;
-  if (type == 'C') track::note_reset(server.parameters, body);
+  if (type == 'C') track::note_command(server.parameters, body, track::ParameterSet::kSomebody);
   if (type == 'C' && track::deallocates_all(body))
     track::forget_all(server.replies, server.statements, nullptr, server.batch);
   track::confirm(match, server.statements, server.batch);

@@ -91,7 +91,8 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     hidden = on_error(server, piece, whole ? body : ByteView(), match, swallowed.cause());
   }
   if (header.type == 'S') hidden = on_parameter(server, body, hidden);
-  if (header.type == 'C' && whole) on_command(server, body);
+  bool of_attach = hidden && match.kind == Kind::kQuery;  // its SETs and RESETs are accounted for
+  if (header.type == 'C' && whole && !of_attach) on_command(server, body);
   track::confirm(match, server.statements, server.batch);
   hidden ? drop(server, client, piece, size) : pass(server, piece, size);
   deliver_local(server, &piece);
@@ -161,12 +162,12 @@ bool Relay::on_parameter(Server& server, ByteView body, bool hidden) {
 }
 
 void Relay::on_command(Server& server, ByteView body) {
-  if (body.size() < 5 || (body[0] != 'D' && body[0] != 'R')) return;
+  if (body.size() < 4 || (body[0] != 'D' && body[0] != 'R' && body[0] != 'S')) return;
   if (track::deallocates_all(body)) {
     track::forget_all(server.replies, server.statements, server.client ? &server.client->statements : nullptr,
                       server.batch);
   }
-  track::note_reset(server.parameters, body);
+  track::note_command(server.parameters, body, server.client ? server.client->id : track::ParameterSet::kSomebody);
 }
 
 // ReadyForQuery: a request has been answered, perhaps a transaction has ended, perhaps the server is free.

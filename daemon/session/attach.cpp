@@ -142,6 +142,7 @@ void link(Hub& hub, Client& client, Server& server) {
     client.wait_start = 0;
   }
   if (client.xact_start == 0) client.xact_start = now;
+  server.parameters.begin_for(client.id);
   std::string sets = track::replay(client.parameters, server.parameters);
   if (sets.empty()) return;
   std::string message;

@@ -74,7 +74,8 @@ void ParameterSet::doubt_extras() {
   extras_ = std::move(changed);
 }
 
-void note_reset(ParameterSet& server, ByteView command_complete) {
+void note_command(ParameterSet& server, ByteView command_complete, uint32_t by) {
+  if (command_complete == ByteView("SET\0", 4)) server.note_set(by);
   if (command_complete == ByteView("DISCARD ALL\0", 12)) server.set_extras(nullptr);
   if (command_complete == ByteView("RESET\0", 6)) server.doubt_extras();
 }

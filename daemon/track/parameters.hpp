@@ -3,6 +3,7 @@
 // compat/wire.md sections 3 to 5.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,6 +49,17 @@ class ParameterSet {
   void set_extras(std::shared_ptr<const Extras> extras) { extras_ = std::move(extras); }
   // Of a server: a client has reset some of them, nobody knows which. The next client gets its own, or a RESET.
   void doubt_extras();
+  // Of a server: the client with that id has run a SET, of what nobody knows. It may keep what it set; to the next other
+  // client the extras are in doubt.
+  static constexpr uint32_t kSomebody = UINT32_MAX;  // whose SET it was is not known
+  void note_set(uint32_t client_id) { set_by_ = client_id; }
+  // Of a server: it works for that client from now on. To be called before its parameters are compared with the
+  // client's.
+  void begin_for(uint32_t client_id) {
+    if (set_by_ == 0 || set_by_ == client_id) return;
+    doubt_extras();
+    set_by_ = 0;
+  }
 
   // Whether `server` has all that this one wants, by the very same texts: a few comparisons of pointers, and never true
   // of texts that differ. Sets that are equal but share nothing yet get false.
@@ -64,6 +76,7 @@ class ParameterSet {
   TrackedPtr names_;
   std::vector<Value> values_;  // empty while nothing is set
   std::shared_ptr<const Extras> extras_;
+  uint32_t set_by_ = 0;  // of a server: the client that may have set extras since they were applied; 0: none
 };
 
 // The text of one simple query, "SET k='v';...", that brings `server` to what `client` wants, or empty. Extras that
@@ -72,8 +85,10 @@ class ParameterSet {
 // connections that meet end with one text, and satisfied_by() tells the next time.
 std::string replay(ParameterSet& client, ParameterSet& server);
 
-// A server's CommandComplete (its body): RESET and DISCARD ALL end what was applied beside the tracked parameters.
-void note_reset(ParameterSet& server, ByteView command_complete);
+// A server's CommandComplete (its body): RESET and DISCARD ALL end what was applied beside the tracked parameters, SET
+// may have changed it. `by`: the id of the client whose command it was, or kSomebody. ROLLBACK needs no such care: what
+// it takes back was noted when it was done, and an attach never applies anything inside a transaction.
+void note_command(ParameterSet& server, ByteView command_complete, uint32_t by);
 
 // "name=value" of everything that is set, names in lower case: what has to be accepted by a server before it can be
 // replayed without waiting for the answer.

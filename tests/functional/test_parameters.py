@@ -3,6 +3,7 @@
 import pytest
 
 from harness import wire
+from harness.fakeserver import FakeServer
 
 TRACKED = [("DateStyle", "German, DMY"), ("client_encoding", "LATIN1"), ("TimeZone", "Asia/Tokyo"),
            ("standard_conforming_strings", "off"), ("application_name", "it's \"me\""), ("IntervalStyle", "iso_8601")]
@@ -145,3 +146,66 @@ def test_a_reset_by_a_client_hides_nothing(start, command):
     conn.send(wire.query(command) + wire.terminate())
     assert pw.connect(work_mem="1234kB").scalar("SHOW work_mem") == "1234kB"
     assert other.scalar("SHOW work_mem") == usual
+
+
+CHANGES = ["SET work_mem = '4321kB'", "SET SESSION work_mem = '4321kB'", "SET work_mem TO DEFAULT",
+           "BEGIN; SET work_mem = '4321kB'; COMMIT", "BEGIN; SET work_mem = '4321kB'; ROLLBACK",
+           "SET work_mem = '4321kB'; SELECT 1"]
+
+
+@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_set_by_another_client_does_not_undo_what_was_asked_for(start, change, extended):
+    """Startup parameters that PostgreSQL does not report hold for whoever gave them, whatever ran before."""
+    pw = start(settings={"default_pool_size": 1})
+    one, two, plain = pw.connect(work_mem="1234kB"), pw.connect(work_mem="1234kB"), pw.connect()
+    usual = plain.scalar("SHOW work_mem")
+    assert one.scalar("SHOW work_mem") == two.scalar("SHOW work_mem") == "1234kB" != usual
+    for statement in change.split("; ") if extended else [change]:
+        one.extended(statement) if extended else one.query(statement)
+    assert two.scalar("SHOW work_mem") == "1234kB"
+    assert one.scalar("SHOW work_mem") == "1234kB"
+    one.extended(change) if extended and ";" not in change else one.query(change)
+    assert plain.scalar("SHOW work_mem") == usual
+    plain.query(change)
+    assert two.scalar("SHOW work_mem") == "1234kB"
+
+
+@pytest.mark.parametrize("given, name, value, change", [
+    ({"extra_float_digits": "2"}, "extra_float_digits", "2", "SET extra_float_digits = 0"),
+    ({"search_path": "alpha, beta"}, "search_path", "alpha, beta", "SET search_path = pg_catalog"),
+    ({"options": "-c statement_timeout=12345 -c geqo=off"}, "statement_timeout", "12345ms", "SET statement_timeout = 9"),
+], ids=["extra_float_digits", "search_path", "options"])
+def test_a_set_by_a_client_that_vanishes(pw, given, name, value, change):
+    """Also when the answer to that SET is read by nobody but the clean-up."""
+    two = pw.connect(**given)
+    assert two.scalar("SHOW " + name) == value
+    for _ in range(3):
+        one = pw.connect(**given)
+        one.send(wire.query("SELECT pg_sleep(0.05); " + change) + wire.terminate())
+        one.close()
+        assert two.scalar("SHOW " + name) == value
+
+
+def test_a_set_stays_with_who_ran_it_while_no_other_comes(pw):
+    one = pw.connect(work_mem="1234kB")
+    one.query("SET work_mem = '4321kB'")
+    for _ in range(3):
+        assert one.scalar("SHOW work_mem") == "4321kB"
+
+
+def test_bringing_a_server_in_line_raises_no_doubt(start):
+    """That is done by SET and RESET, too; after it the same client costs no more of them."""
+    with FakeServer(lambda session: (session.login(), session.serve())) as fake:
+        pw = start(databases={"test": fake.entry}, settings={"default_pool_size": 1})
+        one, two, plain = pw.connect(work_mem="1234kB"), pw.connect(work_mem="1234kB"), pw.connect()
+        for conn in (one, plain, two):
+            conn.query("SELECT 1")
+        before = len(fake.queries)
+        for conn in (one, two, one, two):
+            conn.query("SELECT 2")
+        assert fake.queries[before:] == ["SELECT 2"] * 4
+        two.query("SET other = 1")
+        two.query("SELECT 3")
+        one.query("SELECT 4")
+        assert fake.queries[before + 4:] == ["SET other = 1", "SELECT 3", "SET \"work_mem\"='1234kB';", "SELECT 4"]

@@ -209,6 +209,36 @@ TEST_F(Parameters, TextsThatDifferInCaseAreEqualButNotShared) {
   EXPECT_FALSE(client.satisfied_by(server));
 }
 
+TEST_F(Parameters, ASetRaisesDoubtForOthersOnly) {
+  client.set_extra("work_mem", "8MB");
+  EXPECT_EQ(sql(), "SET \"work_mem\"='8MB';");
+  note_command(server, ByteView("SET\0", 4), 7);
+  server.begin_for(7);
+  EXPECT_EQ(sql(), "");
+  server.begin_for(8);
+  EXPECT_EQ(sql(), "SET \"work_mem\"='8MB';");
+  server.begin_for(7);
+  EXPECT_EQ(sql(), "");
+  note_command(server, ByteView("SET\0", 4), ParameterSet::kSomebody);
+  server.begin_for(7);
+  EXPECT_EQ(sql(), "SET \"work_mem\"='8MB';");
+  note_command(server, ByteView("SELECT 1\0", 9), 7);
+  note_command(server, ByteView("SET CONSTRAINTS\0", 16), 7);
+  server.begin_for(8);
+  EXPECT_EQ(sql(), "");
+}
+
+TEST_F(Parameters, WhoWantsNothingGetsAResetOfWhatWasSet) {
+  ParameterSet plain;
+  plain.init(names);
+  client.set_extra("work_mem", "8MB");
+  EXPECT_EQ(sql(), "SET \"work_mem\"='8MB';");
+  note_command(server, ByteView("SET\0", 4), 7);
+  server.begin_for(8);
+  EXPECT_EQ(replay(plain, server), "RESET \"work_mem\";");
+  EXPECT_EQ(server.extras(), nullptr);
+}
+
 TEST_F(Parameters, NamesCannotCarrySql) {
   client.set_extra("a\"; DROP TABLE t; --", "1");
   EXPECT_EQ(sql(), "SET \"a\"\"; drop table t; --\"='1';");
