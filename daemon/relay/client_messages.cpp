@@ -74,7 +74,10 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
     if (attached == session::Attached::kClosed) return Scan::kClosed;
     if (attached != session::Attached::kNow) return Scan::kHeld;
   }
-  if (client.query_start == 0) client.query_start = hub_.now();
+  if (rule.needs_server) {  // not by a Flush, nor by COPY data behind an error: no answer would end it
+    if (client.query_start == 0) client.query_start = hub_.now();
+    if (client.xact_start == 0) client.xact_start = hub_.now();  // its server may have stayed since the one before
+  }
   Server& server = *client.server;
   if (maps_statements(client)) keep_for_retry(client, piece.rest().substr(0, size), header.type, whole);
   if (rule.named && server.replies.skipping()) {  // ignored there, so it must take no effect here either

@@ -136,6 +136,49 @@ def test_transaction_timeout(start, pg, db):
     assert conn.scalar("SELECT 2") == "2", "many short transactions are no long one"
 
 
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("late", [[wire.query("SELECT pg_sleep(30)")],
+                                  [wire.query("BEGIN"), wire.query("SELECT pg_sleep(30)")],
+                                  [wire.parse("SELECT pg_sleep(30)"), wire.bind(), wire.execute(), wire.sync()]],
+                         ids=["query", "begin", "extended"])
+def test_transaction_timeout_of_a_later_transaction(start, mode, late):
+    """In session mode the server stays, and each transaction is measured by itself."""
+    pw = start(settings={"pool_mode": mode, "transaction_timeout": 2})
+    conn = pw.connect()
+    for _ in range(3):  # longer than the limit in all
+        conn.query("SELECT pg_sleep(0.8)")
+        conn.send(wire.flush())
+    began = time.monotonic()
+    conn.send(*late)
+    conn.read_until("E", timeout=15)
+    assert 1.9 < took(began) < 8
+    pw.wait_pool(sv_active=0)
+
+
+def test_a_flush_begins_no_transaction(start):
+    pw = start(settings={"pool_mode": "session", "transaction_timeout": 1, "query_timeout": 1})
+    conn = pw.connect()
+    conn.query("SELECT 1")
+    conn.send(wire.flush(), wire.copy_done())
+    assert conn.silent(1.5)
+    for _ in range(3):
+        assert conn.query("SELECT pg_sleep(0.4)").tags == ["SELECT 1"]
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_times_of_transactions_are_counted(start, mode):
+    pw = start(settings={"pool_mode": mode})
+    conn = pw.connect()
+    for _ in range(2):
+        for sql in ("BEGIN", "SELECT pg_sleep(0.2)", "COMMIT", "SELECT pg_sleep(0.1)"):
+            conn.query(sql)
+    conn.extended("SELECT pg_sleep(0.2)")
+    row = next(r for r in pw.show("STATS") if r["database"] == "test")
+    assert row["total_xact_count"] == "5" and row["total_query_count"] == "9"
+    assert 800_000 < int(row["total_xact_time"]) < 30_000_000
+    assert 800_000 < int(row["total_query_time"]) <= int(row["total_xact_time"])
+
+
 @pytest.mark.parametrize("setting, phrase", [("idle_transaction_timeout", "idle transaction timeout"),
                                              ("transaction_timeout", "transaction timeout")])
 def test_transaction_timeouts_per_user(start, setting, phrase):
