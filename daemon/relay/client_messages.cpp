@@ -33,7 +33,7 @@ track::NotePtr note_of(track::StatementPtr statement, ByteView client_name, bool
 }
 
 bool maps_statements(const Client& client) {
-  return client.local_pool->rules().max_prepared_statements > 0;
+  return client.naming == session::Naming::kMapped;
 }
 
 track::NotePtr doomed(track::Doom doom, ByteView client_name) {
@@ -177,9 +177,10 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   }
   if (body.empty()) return Scan::kHeld;
   Server& server = *client.server;
-  bool session_mode = client.local_pool->rules().mode == settings::PoolMode::kSession;
-  if (body[0] == '\0' && !session_mode) return on_unnamed_parse(client, piece, size, body.size() >= body_size);
+  bool own_server = client.naming == session::Naming::kOwnServer;
+  if (body[0] == '\0' && !own_server) return on_unnamed_parse(client, piece, size, body.size() >= body_size);
   if (!maps_statements(client)) {
+    if (own_server) server.unnamed = 0;  // what another client left there is gone, perhaps
     server.replies.expect(Kind::kParse, Action::kForward);
     pass(client, piece, size);
     return Scan::kDone;
@@ -296,7 +297,7 @@ bool Relay::ensure_statement(Server& server, Piece& piece, const track::Statemen
 // not answer with another client's.
 void Relay::ensure_unnamed(Client& client, Piece& piece) {
   Server& server = *client.server;
-  if (client.local_pool->rules().mode == settings::PoolMode::kSession) return;
+  if (client.naming == session::Naming::kOwnServer) return;
   if (client.unnamed != 0 && server.unnamed == client.unnamed) return;
   bool remembered = client.unnamed != 0 && client.extras && !client.extras->unnamed_query.empty();
   send_run(server, piece);
@@ -325,9 +326,12 @@ void Relay::send_stand_in(Server& server) {
   server.replies.expect(Kind::kParse, Action::kHide, doomed(track::Doom::kNone, {}));
 }
 
-// Over max_prepared_statements the least recently used one goes, never one that the open batch refers to.
+// Over max_prepared_statements the least recently used one goes, never one that the open batch refers to. Session mode
+// has no bound: who still has its statements mapped there has them from before a reload.
 void Relay::evict_statements(Server& server) {
-  auto most = static_cast<size_t>(server.local_pool->rules().max_prepared_statements);
+  const pool::Rules& rules = server.local_pool->rules();
+  if (rules.mode == settings::PoolMode::kSession) return;
+  auto most = static_cast<size_t>(rules.max_prepared_statements);
   while (track::StatementPtr victim = server.statements.evict(most, server.batch)) {
     std::string message;
     wire::append_close_statement(message, victim->name());

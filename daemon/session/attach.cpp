@@ -132,6 +132,9 @@ void link(Hub& hub, Client& client, Server& server) {
   server.attached_at = now;
   server.served = true;
   server.dirty_session = true;
+  const pool::Rules& rules = server.local_pool->rules();
+  if (client.naming == Naming::kOwnServer && rules.mode != settings::PoolMode::kSession)
+    client.naming = rules.max_prepared_statements > 0 ? Naming::kMapped : Naming::kUnmapped;
   // A client that vanished may have left these behind: its SETs were answered to a clean-up.
   server.hidden_set = server.held_until_proven = server.held_for_answers = false;
   server.proving.clear();

@@ -33,6 +33,14 @@ struct CancelKey {
 
 enum class Replication : uint8_t { kNone, kPhysical, kLogical };
 
+// Who looks after a client's prepared statements. Decided when it first gets a server outside session mode, and kept:
+// a reload must not take away the names that it has given, nor give it those of others.
+enum class Naming : uint8_t {
+  kOwnServer,  // session mode: it has a server for itself, which sees every message as it is
+  kUnmapped,   // max_prepared_statements = 0: only the unnamed statement is brought from server to server
+  kMapped,
+};
+
 // What only some clients need, kept apart so that an idle client stays small.
 struct ClientExtras {
   std::string unnamed_query;        // body of its last unnamed Parse (name stripped), to be given to another server
@@ -66,6 +74,7 @@ class Client final : public pool::ClientEntry, public End, public Hook<ReadyTag>
   uint16_t protocol_minor = 0;  // 3.x
   uint16_t listen_port = 0;     // the "port" of a unix client
   Replication replication = Replication::kNone;
+  Naming naming = Naming::kOwnServer;
   char console_rights = 0;           // 'a' admin, 's' stats, 0 not a console client
   bool parameters_unproven = false;  // holds startup parameters that no server has accepted yet
   bool skip_until_sync = false;  // an error made here in a batch: messages are dropped until Sync, as PostgreSQL does

@@ -49,8 +49,8 @@ class ParameterSet {
   void set_extras(std::shared_ptr<const Extras> extras) { extras_ = std::move(extras); }
   // Of a server: a client has reset some of them, nobody knows which. The next client gets its own, or a RESET.
   void doubt_extras();
-  // Of a server: the client with that id has run a SET, of what nobody knows. It may keep what it set; to the next other
-  // client the extras are in doubt.
+  // Of a server: the client with that id has run a SET, of what nobody knows. It may keep what it set; to the next
+  // other client the extras are in doubt.
   static constexpr uint32_t kSomebody = UINT32_MAX;  // whose SET it was is not known
   void note_set(uint32_t client_id) { set_by_ = client_id; }
   // Of a server: it works for that client from now on. To be called before its parameters are compared with the
