@@ -132,13 +132,19 @@ Checkout Pool::checkout(ClientEntry& client, Micros now, bool paused, bool stopp
   return answer;
 }
 
-bool Pool::lifetime_over(const ServerEntry& server, Micros now) const {
+// Over its lifetime, and its turn has come; the pool's next one comes lifetime / pool_size later. Takes the turn, also
+// before other workers: a server of which this is true is to be closed.
+bool Pool::take_lifetime_turn(const ServerEntry& server, Micros now) const {
   if (rules_.server_lifetime <= 0) return server.served;  // used once
   if (now - server.connected_at < rules_.server_lifetime) return false;
-  return now >= shared_->next_lifetime_kill.load(std::memory_order_relaxed);
+  Micros due = shared_->next_lifetime_kill.load(std::memory_order_relaxed);
+  if (now < due) return false;
+  const int most = shared_->servers.limit();
+  const Micros space = most > 0 ? rules_.server_lifetime / most : 0;
+  return shared_->next_lifetime_kill.compare_exchange_strong(due, now + space, std::memory_order_relaxed);
 }
 
-// May this server be reused? Read from top to bottom; the first objection counts.
+// May this server be reused? Read from top to bottom; the first objection counts, and its server is to be closed.
 std::optional<Unfit> Pool::unfit(const ServerEntry& server, const Condition& condition, Micros now, bool paused) const {
   if (!condition.connected) return Unfit::kDisconnected;
   if (!condition.in_sync) return Unfit::kNotInSync;
@@ -147,7 +153,7 @@ std::optional<Unfit> Pool::unfit(const ServerEntry& server, const Condition& con
   if (server.generation != shared_->database->generation.load(std::memory_order_relaxed)) return Unfit::kObsolete;
   if (shared_->database->removed.load(std::memory_order_relaxed)) return Unfit::kObsolete;
   if (paused) return Unfit::kPaused;
-  if (lifetime_over(server, now)) return Unfit::kLifetime;
+  if (take_lifetime_turn(server, now)) return Unfit::kLifetime;
   int most = shared_->servers.limit();
   if (most > 0 && shared_->live() > most + shared_->reserve.load(std::memory_order_relaxed)) return Unfit::kSurplus;
   return std::nullopt;
@@ -279,7 +285,6 @@ void Pool::age_idle(Micros now) {
 
 ServerEntry* Pool::next_to_close(Micros now, bool paused, Unfit* why) {
   const Condition rested{.in_sync = true, .in_transaction = false, .connected = true, .reset_done = true};
-  int most = shared_->servers.limit();
   int minimum = shared_->minimum.load(std::memory_order_relaxed);
   for (ServerState state : {ServerState::kUsed, ServerState::kIdle}) {
     auto& list = servers(state);
@@ -289,10 +294,6 @@ ServerEntry* Pool::next_to_close(Micros now, bool paused, Unfit* why) {
                            shared_->live() > minimum;
       if (auto objection = unfit(*server, rested, now, paused)) {
         *why = *objection;
-        if (*objection == Unfit::kLifetime && rules_.server_lifetime > 0) {
-          Micros space = most > 0 ? rules_.server_lifetime / most : 0;
-          shared_->next_lifetime_kill.store(now + space, std::memory_order_relaxed);
-        }
         return server;
       }
       if (idle_too_long) {

@@ -141,7 +141,7 @@ class Pool {
   void publish_wait();
   void publish_idle();
   std::optional<Unfit> unfit(const ServerEntry& server, const Condition& condition, Micros now, bool paused) const;
-  bool lifetime_over(const ServerEntry& server, Micros now) const;
+  bool take_lifetime_turn(const ServerEntry& server, Micros now) const;
 
   std::shared_ptr<SharedPool> shared_;
   unsigned worker_;

@@ -448,6 +448,34 @@ TEST(Upkeep, LifetimeKillsAreSpaced) {
   EXPECT_NE(house.pools[0]->next_to_close(later + 1801 * kSecond, false, &why), nullptr);
 }
 
+// A pool that is busy all the time must not lose all its servers at one moment, each time it has come of age.
+TEST(Reuse, LifetimeKillsAreSpacedOnRelease) {
+  House house(1, 2);
+  ServerEntry& first = house.new_server(0);
+  ServerEntry& second = house.new_server(0);
+  const Micros later = 3601 * kSecond;
+  Checkin answer = house.checkin(0, first, later);
+  EXPECT_EQ(answer.verdict, Checkin::Verdict::kClose);
+  EXPECT_EQ(answer.unfit, Unfit::kLifetime);
+  house.pools[0]->leave(first, ServerState::kGone);
+  EXPECT_EQ(house.checkin(0, second, later + 1).verdict, Checkin::Verdict::kIdle);
+  Unfit why;
+  EXPECT_EQ(house.pools[0]->next_to_close(later + 1799 * kSecond, false, &why), nullptr);
+  ASSERT_EQ(house.pools[0]->checkout(house.new_client(0), later + 1799 * kSecond, false, false).server, &second);
+  answer = house.checkin(0, second, later + 1800 * kSecond);
+  EXPECT_EQ(answer.verdict, Checkin::Verdict::kClose);
+  EXPECT_EQ(answer.unfit, Unfit::kLifetime);
+}
+
+TEST(Reuse, WorkersShareTheTurnsOfLifetimeKills) {
+  House house(2, 2);
+  ServerEntry& here = house.new_server(0);
+  ServerEntry& there = house.new_server(1);
+  const Micros later = 3601 * kSecond;
+  EXPECT_EQ(house.checkin(0, here, later).verdict, Checkin::Verdict::kClose);
+  EXPECT_EQ(house.checkin(1, there, later).verdict, Checkin::Verdict::kIdle);
+}
+
 TEST(Upkeep, IdleServersAgeIntoUsedOnes) {
   House house(1, 2);
   Rules rules = house.pools[0]->rules();
