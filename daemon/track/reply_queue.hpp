@@ -109,6 +109,9 @@ class ReplyQueue {
   // Nothing is owed, and the server waits for a new request, not for a Sync or the rest of a COPY.
   bool all_answered() const { return count_ == 0 && !open_batch_ && !skipping_ && !copy_in_; }
   bool in_extended_batch() const { return open_batch_ || skipping_; }
+  // A batch is open, all that was sent of it has been answered (behind a Flush, or by an error): nothing runs, and the
+  // server waits for the rest.
+  bool batch_at_rest() const { return count_ == 0 && in_extended_batch(); }
   // An error has ended the batch, and its Sync has not been sent yet: the server ignores what comes before it.
   bool skipping() const { return skipping_; }
   bool in_copy_in() const { return copy_in_; }

@@ -1,4 +1,6 @@
 // What a worker does on its tick and on the Director's orders: timeouts, idle servers, minimum sizes, eviction.
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "session/attach.hpp"
 #include "wire/builder.hpp"
@@ -99,10 +101,13 @@ void Worker::check_active(LocalPool& pool, Micros now) {
     if (!client) continue;
     bool running = !server.replies.all_answered();
     bool in_transaction = running || server.transaction != 'I';
+    bool at_rest = server.replies.batch_at_rest();  // a transaction, be it an implicit one, in which nothing runs
+    bool idle = at_rest || (!running && server.transaction != 'I');
+    Micros idle_since = at_rest ? std::max(server.last_activity, client->last_request) : server.answered_at;
     uint32_t generation = pool.shared().database->generation.load();
     if (running && over(client->query_start, rules.query_timeout, now)) {
       close_client(*this, *client, Reason::kQueryTimeout);
-    } else if (!running && server.transaction != 'I' && over(server.answered_at, rules.idle_transaction_timeout, now)) {
+    } else if (idle && over(idle_since, rules.idle_transaction_timeout, now)) {
       close_client(*this, *client, Reason::kIdleTransactionTimeout);
     } else if (in_transaction && over(client->xact_start, rules.transaction_timeout, now)) {
       close_client(*this, *client, Reason::kTransactionTimeout);

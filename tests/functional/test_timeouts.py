@@ -105,6 +105,40 @@ def test_idle_transaction_timeout(start, pg, db):
     pg.wait_backends(db, 1)
 
 
+@pytest.mark.parametrize("sent, answers", [
+    ([wire.query("BEGIN"), wire.parse("SELECT 1"), wire.flush()], "CZ1"),
+    ([wire.query("BEGIN"), wire.parse("SELECT 1"), wire.bind(), wire.execute(), wire.flush()], "CZ12DC"),
+    ([wire.query("BEGIN"), wire.parse("SELECT nonsense"), wire.flush()], "CZE"),
+    ([wire.parse("CREATE TABLE held ()"), wire.bind(), wire.execute(), wire.flush()], "12C"),
+], ids=["parse", "execute", "error", "without BEGIN"])
+def test_idle_transaction_timeout_behind_a_flush(start, pg, db, sent, answers):
+    """A batch that nobody ends by a Sync holds locks and a server as well."""
+    pw = start(settings={"idle_transaction_timeout": 1})
+    conn = pw.connect()
+    conn.send(*sent)
+    got = "".join(conn.read().type for _ in answers)
+    assert got == answers
+    began = time.monotonic()
+    conn.expect_fatal("idle transaction timeout", "08P01")
+    assert 0.8 < took(began) < 5
+    pg.wait_backends(db, 0)
+
+
+def test_idle_transaction_timeout_spares_a_batch_that_works(start):
+    pw = start(settings={"idle_transaction_timeout": 1})
+    conn, slow = pw.connect(), pw.connect()
+    slow.send(wire.query("BEGIN"), wire.parse("SELECT pg_sleep(2.5)"), wire.bind(), wire.execute(), wire.flush())
+    for _ in range(5):
+        conn.send(wire.parse("SELECT 1"), wire.bind(), wire.execute(), wire.flush())
+        conn.read_until("C")
+        assert conn.silent(0.5)
+    conn.send(wire.sync())
+    assert conn.read_until("Z")
+    slow.read_until("D")
+    slow.send(wire.sync(), wire.query("COMMIT"))
+    assert slow.read_until("Z") and slow.read_until("Z")
+
+
 def test_idle_transaction_timeout_leaves_active_transactions_alone(start):
     pw = start(settings={"idle_transaction_timeout": 1})
     conn, idle = pw.connect(), pw.connect()

@@ -95,6 +95,26 @@ TEST_F(Ledger, ExtendedBatch) {
   EXPECT_TRUE(queue.all_answered());
 }
 
+TEST_F(Ledger, ABatchIsAtRestWhenAllThatWasSentIsAnswered) {
+  EXPECT_FALSE(queue.batch_at_rest());
+  send("PBE");
+  says("12D");
+  EXPECT_FALSE(queue.batch_at_rest());
+  says("C");
+  EXPECT_TRUE(queue.batch_at_rest());
+  send("PB");
+  EXPECT_FALSE(queue.batch_at_rest());
+  says("E");
+  EXPECT_TRUE(queue.batch_at_rest());  // until a Sync ends it
+  send("S");
+  EXPECT_FALSE(queue.batch_at_rest());
+  says("Z");
+  EXPECT_FALSE(queue.batch_at_rest());
+  send("E");
+  says("G");
+  EXPECT_FALSE(queue.batch_at_rest());  // COPY data is awaited
+}
+
 TEST_F(Ledger, DescribeOfAStatementHasTwoAnswers) {
   send("PDS");
   says("1tTZ");
