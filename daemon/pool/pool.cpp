@@ -1,6 +1,7 @@
 #include "pool/pool.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgweir::pool {
 
@@ -72,7 +73,7 @@ bool Pool::move(ServerEntry& server, ServerState to) {
     servers(to).push_back(server);
   }
   if (rests(from) || rests(to)) publish_idle();
-  if (to == ServerState::kClosing) shared_->closing.fetch_add(1, std::memory_order_relaxed);
+  if (to == ServerState::kClosing && !std::exchange(server.counted_closing, true)) shared_->closing.fetch_add(1);
   return true;
 }
 
@@ -103,7 +104,7 @@ void Pool::leave(ServerEntry& server, ServerState to) {
   server.state_ = to;
   server.pool = nullptr;
   if (rests(from)) publish_idle();
-  if (from == ServerState::kClosing) shared_->closing.fetch_sub(1, std::memory_order_relaxed);
+  if (std::exchange(server.counted_closing, false)) shared_->closing.fetch_sub(1);
 }
 
 Checkout Pool::checkout(ClientEntry& client, Micros now, bool paused, bool stopping) {
@@ -144,8 +145,18 @@ bool Pool::take_lifetime_turn(const ServerEntry& server, Micros now) const {
   return shared_->next_lifetime_kill.compare_exchange_strong(due, now + space, std::memory_order_relaxed);
 }
 
+// Several workers may see one server too many at once: who counts it as closing closes it.
+bool Pool::take_closing_turn(ServerEntry& server, int keep) {
+  int closing = shared_->closing.load();
+  do {
+    if (shared_->servers.used() - closing <= keep) return false;
+  } while (!shared_->closing.compare_exchange_weak(closing, closing + 1));
+  server.counted_closing = true;
+  return true;
+}
+
 // May this server be reused? Read from top to bottom; the first objection counts, and its server is to be closed.
-std::optional<Unfit> Pool::unfit(const ServerEntry& server, const Condition& condition, Micros now, bool paused) const {
+std::optional<Unfit> Pool::unfit(ServerEntry& server, const Condition& condition, Micros now, bool paused) {
   if (!condition.connected) return Unfit::kDisconnected;
   if (!condition.in_sync) return Unfit::kNotInSync;
   if (condition.in_transaction) return Unfit::kInTransaction;
@@ -155,7 +166,8 @@ std::optional<Unfit> Pool::unfit(const ServerEntry& server, const Condition& con
   if (paused) return Unfit::kPaused;
   if (take_lifetime_turn(server, now)) return Unfit::kLifetime;
   int most = shared_->servers.limit();
-  if (most > 0 && shared_->live() > most + shared_->reserve.load(std::memory_order_relaxed)) return Unfit::kSurplus;
+  if (most > 0 && take_closing_turn(server, most + shared_->reserve.load(std::memory_order_relaxed)))
+    return Unfit::kSurplus;
   return std::nullopt;
 }
 
@@ -290,13 +302,12 @@ ServerEntry* Pool::next_to_close(Micros now, bool paused, Unfit* why) {
     auto& list = servers(state);
     for (ServerEntry* server = list.back(); server;) {
       ServerEntry* before = list.previous(*server);
-      bool idle_too_long = rules_.server_idle_timeout > 0 && now - server->last_activity > rules_.server_idle_timeout &&
-                           shared_->live() > minimum;
+      bool idle_too_long = rules_.server_idle_timeout > 0 && now - server->last_activity > rules_.server_idle_timeout;
       if (auto objection = unfit(*server, rested, now, paused)) {
         *why = *objection;
         return server;
       }
-      if (idle_too_long) {
+      if (idle_too_long && take_closing_turn(*server, minimum)) {
         *why = Unfit::kIdleTooLong;
         return server;
       }

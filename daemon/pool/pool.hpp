@@ -140,7 +140,8 @@ class Pool {
  private:
   void publish_wait();
   void publish_idle();
-  std::optional<Unfit> unfit(const ServerEntry& server, const Condition& condition, Micros now, bool paused) const;
+  std::optional<Unfit> unfit(ServerEntry& server, const Condition& condition, Micros now, bool paused);
+  bool take_closing_turn(ServerEntry& server, int keep);
   bool take_lifetime_turn(const ServerEntry& server, Micros now) const;
 
   std::shared_ptr<SharedPool> shared_;

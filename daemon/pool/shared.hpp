@@ -124,7 +124,7 @@ class SharedPool {
   std::atomic<Micros> next_lifetime_kill{0};  // server_lifetime kills of one pool are spaced
   ScramMemo server_keys;                      // of the password its servers take, so that PBKDF2 runs once
 
-  int live() const { return servers.used() - closing.load(std::memory_order_relaxed); }
+  int live() const { return servers.used() - closing.load(); }
 
   Published& published(unsigned worker) { return published_[worker]; }
   const Published& published(unsigned worker) const { return published_[worker]; }

@@ -325,11 +325,11 @@ void close_server(Hub& hub, Server& server, Reason reason, std::string_view deta
 
 void bury(Hub& hub, Server& server) {
   if (server.state() == pool::ServerState::kGone) return;
-  server.local_pool->leave(server, pool::ServerState::kGone);
   hub.outbox.forget(server);
   static_cast<Hook<ReadyTag>&>(server).unlink();
   server.stream.close();
-  server.slot.give_back();
+  server.slot.give_back();  // before it stops being counted as closing: nobody may see one live server more than there is
+  server.local_pool->leave(server, pool::ServerState::kGone);
   hub.dead_servers.push_back(hub.servers.remove(server));
 }
 

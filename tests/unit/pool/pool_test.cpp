@@ -221,6 +221,33 @@ TEST(Queue, AWorkerWithoutServersAsksTheOneThatHasAnIdleServer) {
   EXPECT_EQ(given->state(), ServerState::kMoving);
 }
 
+// Two workers with a surplus server each, one surplus in all: exactly one of them closes.
+TEST(Upkeep, WorkersDoNotCloseMoreThanTheSurplus) {
+  for (int turn = 0; turn < 200; ++turn) {
+    House house(2, 2);
+    for (unsigned worker : {0u, 1u})
+      house.checkin(worker, house.new_server(worker));
+    house.shared->servers.set_limit(1);
+    std::atomic<int> gate{0}, closed{0};
+    auto look = [&](unsigned worker) {
+      gate.fetch_add(1);
+      while (gate.load() < 2) {
+      }
+      Unfit why{};
+      ServerEntry* surplus = house.pools[worker]->next_to_close(1, false, &why);
+      if (!surplus) return;
+      EXPECT_EQ(why, Unfit::kSurplus);
+      house.pools[worker]->move(*surplus, ServerState::kClosing);
+      closed.fetch_add(1);
+    };
+    std::thread one(look, 0), two(look, 1);
+    one.join();
+    two.join();
+    ASSERT_EQ(closed.load(), 1) << "turn " << turn;
+    EXPECT_EQ(house.shared->live(), 1);
+  }
+}
+
 TEST(Queue, AUsedServerIsGivenAwayToo) {
   House house(2, 1);
   Rules rules;
