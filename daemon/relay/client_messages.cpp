@@ -69,7 +69,7 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
       drop(client, nullptr, piece, size);
       return Scan::kDone;
     }
-    if (!whole && size <= kMostGathered) return Scan::kHeld;
+    if (!whole && size <= kMostGathered) return until(piece, size);
     session::Attached attached = attach(hub_, client);
     if (attached == session::Attached::kClosed) return Scan::kClosed;
     if (attached != session::Attached::kNow) return Scan::kHeld;
@@ -106,7 +106,7 @@ Relay::Scan Relay::on_query(Client& client, Piece& piece, size_t size, bool whol
     return refuse(client, piece, Reason::kPqexecDisallowed);
   }
   Server& server = *client.server;
-  if (!whole && size <= track::kMostDeallocate && client.statements.size() > 0) return Scan::kHeld;
+  if (!whole && size <= track::kMostDeallocate && client.statements.size() > 0) return until(piece, size);
   std::optional<std::string> name;
   if (whole && size > wire::kHeaderSize) {
     name = deallocates(client, piece.rest().substr(wire::kHeaderSize, size - wire::kHeaderSize - 1));
@@ -141,7 +141,7 @@ Relay::Scan Relay::on_execute(Client& client, Piece& piece, size_t size, bool wh
   track::NotePtr note;
   bool known = false;
   if (client.extras && !client.extras->deallocates.empty() && maps_statements(client)) {
-    if (!whole && size <= kMostGathered) return Scan::kHeld;
+    if (!whole && size <= kMostGathered) return until(piece, size);
     const session::ClientExtras& extras = *client.extras;
     const std::string& portal = extras.deallocating_portal;
     ByteView body = piece.rest().substr(0, size).substr(wire::kHeaderSize);
@@ -186,13 +186,17 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
     return Scan::kDone;
   }
   track::ParseNames names;
-  track::Seen seen = track::read_parse(body, body_size, names);
-  if (seen == track::Seen::kNeedMore) return Scan::kHeld;
+  track::Seen seen = track::read_name(body, body_size, names.name);
+  if (seen == track::Seen::kNeedMore) return until(piece, wire::kHeaderSize + track::enough_for_names(body_size));
+  if (seen == track::Seen::kOk) {
+    if (undecided(server, names.name)) return Scan::kHeld;
+    seen = track::read_parse(body, body_size, names);
+  }
+  if (seen == track::Seen::kNeedMore) return until(piece, size);
   if (seen == track::Seen::kBroken) {
     return refuse(client, piece, Reason::kClientBrokenParse);
   }
   session::Counters& counters = client.local_pool->counters;
-  if (undecided(server, names.name)) return Scan::kHeld;
   ++counters.client_parses;
   if (client.statements.find(names.name)) return on_taken_name(client, piece, size, names);
   std::string name(names.name);
@@ -237,7 +241,7 @@ Relay::Scan Relay::on_taken_name(Client& client, Piece& piece, size_t size, cons
 // An unnamed statement goes to the server as it is, and is remembered: its Bind may come in a later transaction, on
 // another server.
 Relay::Scan Relay::on_unnamed_parse(Client& client, Piece& piece, size_t size, bool whole) {
-  if (!whole && size <= kMostRemembered) return Scan::kHeld;
+  if (!whole && size <= kMostRemembered) return until(piece, size);
   Server& server = *client.server;
   ByteView rest = piece.rest().substr(0, size).substr(wire::kHeaderSize + 1);
   ByteView sql = rest.substr(0, rest.find('\0'));
@@ -347,8 +351,9 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
   Server& server = *client.server;
   ByteView body = piece.rest().substr(wire::kHeaderSize);
   track::BindNames names;
-  track::Seen seen = track::read_bind(body, size - wire::kHeaderSize, names);
-  if (seen == track::Seen::kNeedMore) return Scan::kHeld;
+  size_t body_size = size - wire::kHeaderSize;
+  track::Seen seen = track::read_bind(body, body_size, names);
+  if (seen == track::Seen::kNeedMore) return until(piece, wire::kHeaderSize + track::enough_for_names(body_size));
   if (seen == track::Seen::kBroken) {
     return refuse(client, piece, Reason::kClientBrokenBind);
   }
@@ -365,9 +370,9 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
   track::StatementPtr statement;
   if (const track::StatementPtr* known = client.statements.find(names.statement)) statement = *known;
   if (statement && statement->retired()) {
-    bool wait = false;
-    if (learns_columns(piece, size, names.portal, &wait)) statement = renew(client, names.statement, *statement);
-    if (wait) return Scan::kHeld;
+    size_t wants = 0;
+    if (learns_columns(piece, size, names.portal, &wants)) statement = renew(client, names.statement, *statement);
+    if (wants > 0) return until(piece, wants);
   }
   ++client.local_pool->counters.binds;
   if (client.extras) note_deallocation(client, names.portal, client.extras->deallocated_by(names.statement));
@@ -398,7 +403,7 @@ Relay::Scan Relay::on_describe(Client& client, Piece& piece, size_t size) {
   Server& server = *client.server;
   track::Target target;
   track::Seen seen = track::read_target(piece.rest().substr(wire::kHeaderSize), size - wire::kHeaderSize, target);
-  if (seen == track::Seen::kNeedMore) return Scan::kHeld;
+  if (seen == track::Seen::kNeedMore) return until(piece, size);
   if (seen == track::Seen::kBroken) {
     return refuse(client, piece, Reason::kClientBrokenDescribe);
   }
@@ -431,7 +436,7 @@ Relay::Scan Relay::on_close(Client& client, Piece& piece, size_t size) {
   Server& server = *client.server;
   track::Target target;
   track::Seen seen = track::read_target(piece.rest().substr(wire::kHeaderSize), size - wire::kHeaderSize, target);
-  if (seen == track::Seen::kNeedMore) return Scan::kHeld;
+  if (seen == track::Seen::kNeedMore) return until(piece, size);
   if (seen == track::Seen::kBroken) {
     return refuse(client, piece, Reason::kClientBrokenClose);
   }

@@ -81,16 +81,20 @@ bool Relay::keep(RetryCopy& copy, ByteView message, char type) {
   }
 }
 
-// Does the client ask what columns `portal` has, directly behind the Bind at piece.at? *wait: that has not come yet.
-bool Relay::learns_columns(const Piece& piece, size_t size, ByteView portal, bool* wait) const {
+// Does the client ask what columns `portal` has, directly behind the Bind at piece.at? *wants > 0: it has not come, ask
+// again when so many bytes from that Bind on are there.
+bool Relay::learns_columns(const Piece& piece, size_t size, ByteView portal, size_t* wants) const {
   if (piece.rest().size() < size) return false;
   ByteView next = piece.rest().substr(size);
   if (!next.empty() && next[0] != 'D') return false;
   wire::Header header;
   wire::Frame frame = wire::parse_header(next, kMostKept, header);
   if (frame == wire::Frame::kBad) return false;
-  *wait = frame == wire::Frame::kNeedMore || next.size() < header.size();
-  if (*wait) return false;
+  size_t needed = frame == wire::Frame::kNeedMore ? wire::kHeaderSize : header.size();
+  if (next.size() < needed) {
+    *wants = size + needed;
+    return false;
+  }
   track::Target target;
   track::Seen seen = track::read_target(next.substr(wire::kHeaderSize), header.body_size(), target);
   return seen == track::Seen::kOk && target.kind == 'P' && target.name == portal;

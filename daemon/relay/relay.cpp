@@ -91,7 +91,7 @@ void Relay::read_client(Client& client) {
 
 void Relay::resume(Client& client) {
   if (client.state() == ClientState::kGone || !may_read(client)) return;
-  if (client.held) {
+  if (client.held && enough_held(client)) {
     std::unique_ptr<std::string> held = std::move(client.held);
     if (scan_client(client, hub_.outbox.scribble(*held)) == Scan::kClosed) return;
   }
@@ -110,7 +110,8 @@ Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
     wire::Frame frame = wire::parse_header(piece.rest(), most, header);
     if (frame == wire::Frame::kNeedMore) {
       if (client.server) send_run(*client.server, piece);
-      return hold(client, piece.rest());
+      until(piece, kHeaderSize);
+      return hold(client, piece);
     }
     if (frame == wire::Frame::kBad) {
       return refuse(client, piece, Reason::kClientBadHeader,
@@ -126,7 +127,7 @@ Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
       RetryCopy* copy = client.server->retry.get();
       if (copy && copy->alive()) copy->phase = RetryCopy::Phase::kOff;  // the message will be seen once more
     }
-    return scan == Scan::kHeld ? hold(client, piece.rest()) : scan;
+    return scan == Scan::kHeld ? hold(client, piece) : scan;
   }
   if (!client.server) return Scan::kDone;
   send_run(*client.server, piece);
@@ -200,13 +201,14 @@ Relay::Scan Relay::scan_server(Server& server, ByteView bytes) {
     }
     if (wait) {
       if (server.client) send_run(*server.client, piece);
-      return hold(server, piece.rest());
+      until(piece, size > 0 ? size : kHeaderSize);
+      return hold(server, piece);
     }
     Scan scan = on_server_message(server, piece, header);
     if (scan == Scan::kClosed) return scan;
     // Its client has gone, or it is to be reset: the rest is for the coroutine that takes over.
     bool taken_over = server.errand == session::Errand::kCleanUp || server.errand == session::Errand::kReset;
-    if (taken_over) return hold(server, piece.rest());
+    if (taken_over) return hold(server, piece);
   }
   if (server.client) send_run(*server.client, piece);
   return Scan::kDone;
@@ -225,7 +227,8 @@ void Relay::lost(Server& server, const net::IoResult& got) {
 
 // ---- pieces ----
 
-// One read. What is held of an earlier one is put in front, so that the two are one piece.
+// One read. What is held of an earlier one is put in front, so that the two are one piece. A message that must be whole
+// grows in place until it is (`bytes` is empty so long): each byte is copied and looked at once, however it comes.
 net::IoResult Relay::read_behind_held(End& end, size_t room, ByteView& bytes) {
   if (hub_.frozen != session::Frozen::kNobody) room = std::min(room, rest_of_message(end));
   size_t kept = end.held ? end.held->size() : 0;
@@ -233,8 +236,10 @@ net::IoResult Relay::read_behind_held(End& end, size_t room, ByteView& bytes) {
   char* at = hub_.outbox.slot(large ? room : kept + room);
   net::IoResult got = end.stream.read(large ? at : at + kept, room);
   if (got.status != net::IoStatus::kOk) return got;
+  const bool enough = kept + got.bytes >= (end.held ? end.held_wants : 0);
+  if (large || !enough) end.held->append(large ? at : at + kept, got.bytes);
+  if (!enough) return got;
   if (large) {
-    end.held->append(at, got.bytes);
     bytes = hub_.outbox.scribble(*end.held);
   } else {
     if (kept > 0) std::memcpy(at, end.held->data(), kept);
@@ -257,9 +262,17 @@ size_t Relay::rest_of_message(const End& end) const {
   return size > have ? size - have : SIZE_MAX;
 }
 
+// The message at piece.at is to be looked at again when `bytes` of it are there.
+Relay::Scan Relay::until(Piece& piece, size_t bytes) {
+  piece.wants = bytes;
+  return Scan::kHeld;
+}
+
 // Keeps what cannot be handled yet. An end without such bytes owns no buffer.
-Relay::Scan Relay::hold(End& end, ByteView rest) {
-  if (!rest.empty()) end.held = std::make_unique<std::string>(rest);
+Relay::Scan Relay::hold(End& end, const Piece& piece) {
+  if (piece.rest().empty()) return Scan::kHeld;
+  end.held = std::make_unique<std::string>(piece.rest());
+  end.held_wants = static_cast<uint32_t>(piece.wants);
   return Scan::kHeld;
 }
 

@@ -1,7 +1,8 @@
 // The hot path: bytes from a client to its server and back, message by message. Promises: five steps from a readable
 // socket to a written one (read, scan, attach or match, queue, flush), none of which calls back up; bodies of large
-// messages are not gathered; a reply that nothing owed closes that pair.
-// Does not: log in, wait in coroutines, know the console. What a message means stands in message_rules.hpp.
+// messages are not gathered, but for a named Parse and a ParameterStatus, and of these each byte is read once; a reply
+// that nothing owed closes that pair. Does not: log in, wait in coroutines, know the console. What a message means
+// stands in message_rules.hpp.
 #pragma once
 
 #include "relay/message_rules.hpp"
@@ -46,7 +47,7 @@ class Relay {
   // What became of a piece of input.
   enum class Scan : uint8_t {
     kDone,    // all of it has been handled
-    kHeld,    // the rest is kept in End::held: more bytes, or a server, are needed first
+    kHeld,    // the rest is kept in End::held: more bytes (see `until`), or a server, are needed first
     kClosed,  // the connection is gone
   };
 
@@ -55,6 +56,7 @@ class Relay {
     ByteView bytes;
     size_t at = 0;
     size_t run = 0;
+    size_t wants = 0;  // with kHeld: how long `rest` must be to be looked at again; 0: that is not what it waits for
     ByteView rest() const { return bytes.substr(at); }
   };
 
@@ -66,7 +68,9 @@ class Relay {
   Scan scan_server(session::Server& server, ByteView bytes);
   net::IoResult read_behind_held(session::End& end, size_t room, ByteView& bytes);
   size_t rest_of_message(const session::End& end) const;
-  Scan hold(session::End& end, ByteView rest);
+  static Scan until(Piece& piece, size_t bytes);
+  static bool enough_held(const session::End& end) { return !end.held || end.held->size() >= end.held_wants; }
+  Scan hold(session::End& end, const Piece& piece);
   void send_run(session::End& to, Piece& piece);
   void pass(session::End& from, Piece& piece, size_t message_size);
   void drop(session::End& from, session::End* to, Piece& piece, size_t message_size);
@@ -117,7 +121,7 @@ class Relay {
   // heal.cpp: "cached plan must not change result type"
   void keep_for_retry(session::Client& client, ByteView message, char type, bool whole);
   static bool keep(session::RetryCopy& copy, ByteView message, char type);
-  bool learns_columns(const Piece& piece, size_t size, ByteView portal, bool* wait) const;
+  bool learns_columns(const Piece& piece, size_t size, ByteView portal, size_t* wants) const;
   track::StatementPtr renew(session::Client& client, ByteView name, const track::Statement& outdated);
   bool note_answer(session::Server& server, Piece& piece, char type, size_t size, bool forwarded);
   bool heals(session::Server& server, const wire::ErrorFields& fields, const track::Match& match);

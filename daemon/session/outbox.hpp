@@ -23,6 +23,7 @@ struct End {
   uint32_t outbox_entry = kNoEntry;
   uint32_t body_left = 0;             // bytes of a message whose header has been handled and whose body passes
   bool body_dropped = false;          // ... into nothing instead of to the other side
+  uint32_t held_wants = 0;            // `held` is looked at again when it has this many bytes; 0: at any time
   std::unique_ptr<std::string> held;  // bytes read but not handled yet; null when none: an idle end owns no buffer
 };
 

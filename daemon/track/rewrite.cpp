@@ -5,6 +5,14 @@
 
 namespace pgweir::track {
 
+Seen read_name(ByteView body, size_t size, ByteView& name) {
+  ByteView here = body.substr(0, enough_for_names(size));
+  size_t end = here.find('\0');
+  if (end == ByteView::npos) return here.size() < enough_for_names(size) ? Seen::kNeedMore : Seen::kBroken;
+  name = here.substr(0, end);
+  return Seen::kOk;
+}
+
 Seen read_parse(ByteView body, size_t size, ParseNames& names) {
   if (body.size() < size) return Seen::kNeedMore;
   wire::Reader reader(body.substr(0, size));
@@ -19,16 +27,17 @@ Seen read_parse(ByteView body, size_t size, ParseNames& names) {
 }
 
 Seen read_bind(ByteView body, size_t size, BindNames& names) {
-  ByteView here = body.substr(0, size);
+  ByteView here = body.substr(0, enough_for_names(size));
   wire::Reader reader(here);
   names.portal = reader.cstring();
   names.statement = reader.cstring();
-  if (!reader.ok()) return here.size() < size ? Seen::kNeedMore : Seen::kBroken;
+  if (!reader.ok()) return here.size() < enough_for_names(size) ? Seen::kNeedMore : Seen::kBroken;
   names.end = reader.position();
   return Seen::kOk;
 }
 
 Seen read_target(ByteView body, size_t size, Target& target) {
+  if (size > kMostNames) return Seen::kBroken;
   if (body.size() < size) return Seen::kNeedMore;
   wire::Reader reader(body.substr(0, size));
   target.kind = static_cast<char>(reader.u8());

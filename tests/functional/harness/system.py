@@ -137,5 +137,12 @@ def resident_kib(pid):
     return 0
 
 
+def cpu_seconds(pid):
+    """What the process has used of processors so far, in user and system mode, by all its threads."""
+    with open("/proc/%d/stat" % pid) as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def log_tail(lines, count=60):
     return "\n".join(lines[-count:])

@@ -58,6 +58,38 @@ TEST(ReadParse, Broken) {
   }
 }
 
+TEST(ReadName, WithinItsBound) {
+  ByteView name;
+  EXPECT_EQ(read_name("", 100, name), Seen::kNeedMore);
+  EXPECT_EQ(read_name("s", 100, name), Seen::kNeedMore);
+  EXPECT_EQ(read_name("", 0, name), Seen::kBroken);
+  EXPECT_EQ(read_name(zero("s"), 1, name), Seen::kBroken);  // the NUL is the next message's
+  const std::string text = zero("s") + "SELECT";
+  ASSERT_EQ(read_name(text, 1 << 30, name), Seen::kOk);
+  EXPECT_EQ(name, "s");
+  const std::string longest = zero(std::string(kMostNames - 1, 'n'));
+  ASSERT_EQ(read_name(longest, 1 << 30, name), Seen::kOk);
+  EXPECT_EQ(name.size(), kMostNames - 1);
+  const std::string endless(kMostNames, 'n');
+  EXPECT_EQ(read_name(endless.substr(1), 1 << 30, name), Seen::kNeedMore);
+  EXPECT_EQ(read_name(endless, 1 << 30, name), Seen::kBroken);
+  EXPECT_EQ(read_name(zero(endless), 1 << 30, name), Seen::kBroken);  // in one piece or in several: the same
+}
+
+TEST(ReadBind, NamesHaveABound) {
+  BindNames names;
+  const std::string endless(kMostNames, 'n');
+  EXPECT_EQ(read_bind(endless.substr(1), 1 << 30, names), Seen::kNeedMore);
+  EXPECT_EQ(read_bind(endless, 1 << 30, names), Seen::kBroken);
+  EXPECT_EQ(read_bind(zero("p") + zero(endless), 1 << 30, names), Seen::kBroken);
+}
+
+TEST(ReadTarget, NamesHaveABound) {
+  Target target;
+  EXPECT_EQ(read_target("S", kMostNames, target), Seen::kNeedMore);
+  EXPECT_EQ(read_target("S", kMostNames + 1, target), Seen::kBroken);
+}
+
 TEST(ReadBind, NeedsOnlyTheHead) {
   std::string head = zero("p") + zero("s1");
   BindNames names;
