@@ -55,18 +55,23 @@ void Relay::open(Client& client) {
 
 // ---- from a client ----
 
-// The rule of back-pressure: a side is not read while its peer has unsent bytes, nor while its request waits.
+// The rule of back-pressure: a side is not read while its peer has unsent bytes, nor while its request waits. Its next
+// bytes are for later then, but its end is not: nobody would read the answers. Each news of the client comes here, and
+// its end is news, so that it is noticed when it comes.
 bool Relay::may_read(Client& client) {
-  if (client.state() == ClientState::kWaiting) {
-    // Its next bytes are for later, but its end is not: nobody would read the answer.
+  if (has_to_wait(client)) {
     if (client.stream.peer_gone()) close_client(hub_, client, Reason::kClientEof);
     return false;
   }
-  if (hub_.frozen != session::Frozen::kNobody && between_messages(client)) return false;
-  Server* server = client.server;
-  if (!server) return true;
+  return hub_.frozen == session::Frozen::kNobody || !between_messages(client);
+}
+
+bool Relay::has_to_wait(const Client& client) {
+  if (client.state() == ClientState::kWaiting) return true;
+  const Server* server = client.server;
+  if (!server) return false;
   bool repeating = server->retry && server->retry->phase == session::RetryCopy::Phase::kFailed;
-  return !server->held_until_proven && !server->held_for_answers && !repeating && server->stream.unsent() == 0;
+  return server->held_until_proven || server->held_for_answers || repeating || server->stream.unsent() > 0;
 }
 
 void Relay::read_client(Client& client) {

@@ -64,6 +64,7 @@ class Relay {
   void read_client(session::Client& client);
   void read_server(session::Server& server);
   bool may_read(session::Client& client);
+  static bool has_to_wait(const session::Client& client);
   Scan scan_client(session::Client& client, ByteView bytes);
   Scan scan_server(session::Server& server, ByteView bytes);
   net::IoResult read_behind_held(session::End& end, size_t room, ByteView& bytes);

@@ -62,6 +62,8 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   }
   bool hopeless = half_sent || server->stream.broken() || !server->stream.open();
   if (hopeless || hub.snapshot->global.client_cleanup_timeout <= 0) {
+    // It cannot be saved, but it can be told to stop: it reads of the end only when it has answered.
+    if (half_sent && hub.snapshot->global.client_cleanup_timeout > 0) hub.cancel_abandoned(*server);
     close_server(hub, *server, Reason::kServerNotReady);
     return;
   }

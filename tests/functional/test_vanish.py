@@ -118,12 +118,15 @@ def test_behind_a_batch_in_one_piece(pw, kind):
     assert not pw.logged("nothing it was asked explains|answered what nobody")
 
 
+def bytes_received(pw):
+    return sum(int(row["bytes_received"]) for row in pw.show("STATS_TOTALS") if row["database"] == "test")
+
+
 def half(pw, conn, piece):
     """Sends a piece of a message, and vanishes when pgweir has read all of it."""
-    received = lambda: sum(int(row["bytes_received"]) for row in pw.show("STATS_TOTALS") if row["database"] == "test")
-    before = received()
+    before = bytes_received(pw)
     conn.send(piece)
-    system.wait_for(lambda: received() >= before + len(piece), 20, "pgweir to have read it")
+    system.wait_for(lambda: bytes_received(pw) >= before + len(piece), 20, "pgweir to have read it")
     conn.abort()
 
 
@@ -138,6 +141,50 @@ def test_in_the_middle_of_a_message(pw):
     conn = pw.connect()
     half(pw, conn, b"Q" + struct.pack("!I", 1000000) + b"SELECT 1 -- " + b"x" * 500000)
     assert other.query("SELECT 1").status == "I"
+
+
+def push(pw, conn, data, piece=1 << 16):
+    """Sends until pgweir reads no more, for its server takes no more. No end of a stream comes before what was sent
+    earlier, so that little is left behind: it lies in pgweir's socket, and the end behind it."""
+    for at in range(0, len(data), piece):
+        before = bytes_received(pw)
+        conn.send(data[at:at + piece])
+        try:
+            system.wait_for(lambda: bytes_received(pw) == before + len(data[at:at + piece]), 1.5)
+        except AssertionError:
+            return
+    pytest.fail("it takes everything")
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize("way", [w for _, w in ways()][:2], ids=[n for n, _ in ways()][:2])
+@pytest.mark.parametrize("rest", [wire.query("SELECT 1"), wire.query("SELECT 1 --" + "x" * (64 << 20))],
+                         ids=["many", "one"])
+def test_under_back_pressure(pw, pg, db, rest, way, unix):
+    """The server does not take what the client has sent behind its query, so the client is not read; that it has
+    gone is noticed all the same, and its query cancelled."""
+    conn, other = pw.connect(unix=unix), pw.connect()
+    conn.send(wire.query("SELECT pg_sleep(60)"))
+    system.wait_for(lambda: [r for r in pg.backends(db) if r["state"] == "active"], 10, "the query")
+    push(pw, conn, rest * ((64 << 20) // len(rest) + 1))
+    way(conn)
+    system.wait_for(lambda: not [r for r in pg.backends(db) if "pg_sleep" in r["query"] and r["state"] == "active"], 20,
+                    "the query to be cancelled")
+    assert other.scalar("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("way", [w for _, w in ways()][:2], ids=[n for n, _ in ways()][:2])
+def test_while_its_next_message_waits_for_answers(pw, pg, db, way):
+    """What a name stands for is not known before the query has been answered: the client is not read until then."""
+    conn, other = pw.connect(), pw.connect()
+    backend = pid(conn)
+    conn.send(wire.parse("SELECT pg_sleep(60)"), wire.bind(), wire.execute(), wire.parse("SELECT 1", "s"), wire.sync(),
+              wire.bind((), "s"), wire.execute(), wire.sync())
+    system.wait_for(lambda: [r for r in pg.backends(db) if r["state"] == "active"], 10, "the query")
+    way(conn)
+    began = time.monotonic()
+    assert pid(other) == backend, "the server was thrown away"
+    assert time.monotonic() - began < 10
 
 
 def test_with_a_big_answer_under_way(pw, pg, db):
