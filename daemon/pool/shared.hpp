@@ -205,7 +205,8 @@ class ClientSeat {
 
 // What the operator has asked of the whole pooler.
 enum class Mode : uint8_t { kRunning, kPaused, kSuspended };
-enum class Stopping : uint8_t { kNo, kWaitForServers, kWaitForClients };
+// kDrain: nobody gets a server any more, who ends a transaction is told to go.
+enum class Stopping : uint8_t { kNo, kWaitForServers, kWaitForClients, kDrain };
 
 class Books {
  public:

@@ -214,7 +214,12 @@ Relay::Scan Relay::after_ready(const Server& server) {
 void Relay::release_if_over(Server& server) {
   Client& client = *server.client;
   bool over = server.replies.all_answered() && server.transaction == 'I' && client.body_left == 0;
-  if (!over || client.local_pool->rules().mode == settings::PoolMode::kSession) return;
+  if (!over) return;
+  if (client.local_pool->rules().mode == settings::PoolMode::kSession) {
+    const bool leave = hub_.books.stopping() == pool::Stopping::kDrain && !server.replies.ambiguous();
+    if (leave) close_client(hub_, client, Reason::kDraining);
+    return;
+  }
   if (server.replies.ambiguous()) return end_doubt(server);
   release(hub_, server);
 }

@@ -20,8 +20,12 @@ CommandLine refuse(CommandLine line, const std::string& text, const std::string&
 // What getopt_long has just stumbled over.
 std::string bad_option(const std::string& program, int argc, char** argv) {
   std::string_view word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
-  if (optopt == 'u')
-    return cat(program, ": option '", word.starts_with("--") ? "--user" : "-u", "' requires an argument");
+  static constexpr std::pair<int, const char*> kWithArgument[] = {
+      {'u', "--user"}, {'S', "--control"}, {'L', "--reload"}};
+  for (const auto& [letter, name] : kWithArgument) {
+    if (optopt == letter)
+      return cat(program, ": option '", word.starts_with("--") ? name : "-u", "' requires an argument");
+  }
   if (word.starts_with("--")) {
     std::string_view name = word.substr(0, word.find('='));
     if (optopt != 0) return cat(program, ": option '", name, "' doesn't allow an argument");
@@ -53,6 +57,8 @@ std::string usage_text(const std::string& program) {
              "  -u, --user=USERNAME    assume identity of USERNAME\n"
              "  -v, --verbose          increase verbosity\n"
              "      --check-config     check CONFIG_FILE and what it names, and exit\n"
+             "      --control=SOCKET   take orders of --reload on this unix socket\n"
+             "      --reload=SOCKET    make the daemon with that --control reload; fails if it refuses\n"
              "  -V, --version          show version, then exit\n"
              "  -h, --help             show this help, then exit\n");
 }
@@ -66,6 +72,8 @@ CommandLine parse_command_line(int argc, char** argv) {
                                     {"version", no_argument, nullptr, 'V'},
                                     {"help", no_argument, nullptr, 'h'},
                                     {"check-config", no_argument, nullptr, 'C'},
+                                    {"control", required_argument, nullptr, 'S'},
+                                    {"reload", required_argument, nullptr, 'L'},
                                     {nullptr, 0, nullptr, 0}};
   CommandLine line;
   const std::string program = argc > 0 ? argv[0] : "pgweir";
@@ -80,10 +88,16 @@ CommandLine parse_command_line(int argc, char** argv) {
       case 'u': line.user = optarg; break;
       case 'v': ++line.verbose; break;
       case 'C': line.check_config = true; break;
+      case 'S': line.control = optarg; break;
+      case 'L': line.reload = optarg; break;
       case 'V': return say(line, version_text());
       case 'h': return say(line, usage_text(program));
       default: return refuse(line, bad_option(program, argc, argv), program);
     }
+  }
+  if (!line.reload.empty()) {
+    if (optind == argc) return line;
+    return refuse(line, "--reload takes no configuration file: the daemon knows its own", program);
   }
   if (optind + 1 != argc) {
     return refuse(line, optind == argc ? "no configuration file specified" : "more than one configuration file",

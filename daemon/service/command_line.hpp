@@ -1,5 +1,5 @@
-// The command line: PgBouncer's flags (compat/config_file.md section 6) and --check-config. Pure: decides, prints
-// nothing.
+// The command line: PgBouncer's flags (compat/config_file.md section 6), --check-config, --control, --reload. Pure:
+// decides, prints nothing.
 #pragma once
 
 #include <string>
@@ -18,6 +18,8 @@ struct CommandLine {
   int verbose = 0;
   std::string user;
   std::string config;
+  std::string control;  // --control: where the daemon takes orders (service/control.hpp); empty: nowhere
+  std::string reload;   // --reload: ask the daemon with that control socket to reload; there is no config then
   // `exit_code` of 0 or more: print this and exit with it (0: to standard output, else to standard error).
   std::string message;
   int exit_code = -1;

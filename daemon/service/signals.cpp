@@ -17,6 +17,7 @@ sigset_t handled() {
   sigemptyset(&set);
   for (int number : {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2})
     sigaddset(&set, number);
+  sigaddset(&set, SIGRTMIN);
   return set;
 }
 
@@ -26,6 +27,12 @@ void block_signals() {
   sigset_t set = handled();
   sigaddset(&set, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void unblock_signals() {
+  sigset_t set = handled();
+  sigaddset(&set, SIGPIPE);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 Result<std::unique_ptr<Signals>> Signals::create(workers::Director& director, Logger& log) {
@@ -52,6 +59,7 @@ void Signals::read() {
 }
 
 void Signals::handle(int number) {
+  if (number == SIGRTMIN) return drain();
   switch (number) {
     case SIGHUP:
       log_.log("got SIGHUP, re-reading config");
@@ -78,6 +86,14 @@ void Signals::shut_down(workers::ShutdownKind kind, const char* name, const char
   if (director_.mode() != pool::Mode::kSuspended) return director_.shutdown(kind, why);
   log_.log(why);
   director_.fail("suspend was in progress, going down immediately");
+}
+
+// What systemd's stop sends. It may hurry on a shutdown that waits for clients who do not think of going.
+void Signals::drain() {
+  using workers::ShutdownKind;
+  if (draining_) return director_.shutdown(ShutdownKind::kImmediate, "got SIGRTMIN while draining, fast exit");
+  draining_ = true;
+  director_.shutdown(ShutdownKind::kDrain, "got SIGRTMIN, shutting down, waiting for the transactions that are open");
 }
 
 void Signals::pause() {

@@ -13,6 +13,8 @@ namespace pgweir::service {
 
 // Those that Signals handles, and SIGPIPE. To be called before there are threads; they inherit it.
 void block_signals();
+// Undoes it, for a run that is no daemon.
+void unblock_signals();
 
 class Signals {
  public:
@@ -31,6 +33,9 @@ class Signals {
 
   workers::Director& director_;
   Logger& log_;
+  void drain();
+
+  bool draining_ = false;
   int fd_ = -1;
   std::unique_ptr<net::Watch> watch_;
 };

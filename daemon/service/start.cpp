@@ -10,6 +10,7 @@
 #include "net/library.hpp"
 #include "net/listener.hpp"
 #include "service/command_line.hpp"
+#include "service/control.hpp"
 #include "service/log_setup.hpp"
 #include "service/process.hpp"
 #include "service/signals.hpp"
@@ -29,13 +30,12 @@ class Start {
   int run() {
     settings::LoadResult loaded = settings::load(line_.config, nullptr);
     if (line_.check_config) return report(loaded);
-    block_signals();  // SIGPIPE above all: whoever reads our standard error may leave
     (void)sinks_.apply(nullptr).ok();
     for (const auto& problem : loaded.errors)
       log_.error(settings::describe(problem));
     for (const auto& problem : loaded.warnings)
       log_.warning(settings::describe(problem));
-    if (!loaded.snapshot) return fatal("cannot load config file");
+    if (!loaded.snapshot) return fatal("cannot load config file", EINVAL);
     snapshot_ = loaded.snapshot;
     Result<void> prepared = prepare();
     if (!prepared) return fatal(prepared.error().message);
@@ -43,8 +43,10 @@ class Start {
   }
 
  private:
-  int fatal(const std::string& text) {
+  // `code`: of errno, where one says what is wrong.
+  int fatal(const std::string& text, int code = 0) {
     log_.fatal(text);
+    notify_failed(cat("cannot start: ", text), code);
     return 1;
   }
 
@@ -114,7 +116,10 @@ class Start {
   Result<void> prepare() {
     const settings::Global& global = snapshot_->global;
     if (line_.daemon && global.pidfile.empty()) return Error{"daemon needs pidfile configured"};
-    passed_ = passed_sockets();
+    std::vector<std::string> unusable;
+    passed_ = passed_sockets(&unusable);
+    for (const std::string& text : unusable)
+      log_.warning(text);
     if (line_.reboot && (under_service_manager() || !passed_.empty()))
       return Error{"cannot reboot under service manager"};
     const std::string& user = line_.user.empty() ? global.user : line_.user;
@@ -177,8 +182,9 @@ class Start {
     hooks.reloading = notify_reloading;
     hooks.ready = notify_ready;
     hooks.stopping = notify_stopping;
-    hooks.status = notify_status;
+    if (under_service_manager()) hooks.status = notify_status;
     hooks.alive = notify_alive;
+    hooks.extend = notify_extend;
     return hooks;
   }
 
@@ -196,6 +202,8 @@ class Start {
     if (!director) return fatal(director.error().message);
     auto signals = Signals::create(**director, log_);
     if (!signals) return fatal(signals.error().message);
+    auto control = Control::create(line_.control, **director, log_);
+    if (!control) return fatal(control.error().message);
     Result<void> listening = (*director)->listen(passed_);
     if (!listening) return fatal(listening.error().message);
     PidFile pid_file;
@@ -213,17 +221,20 @@ class Start {
   pool::SnapshotPtr snapshot_;
   std::shared_ptr<const net::TlsContext> client_tls_;  // read before the change of account
   std::shared_ptr<const net::TlsContext> server_tls_;
-  std::vector<int> passed_;
+  std::vector<workers::PassedSocket> passed_;
 };
 
 }  // namespace
 
 int run(int argc, char** argv) {
+  block_signals();  // one that comes from here on waits until there is somebody to handle it
   CommandLine line = parse_command_line(argc, argv);
   if (line.exit_code >= 0) {
     std::fputs(line.message.c_str(), line.exit_code == 0 ? stdout : stderr);
     return line.exit_code;
   }
+  if (line.check_config || !line.reload.empty()) unblock_signals();
+  if (!line.reload.empty()) return ask_to_reload(line.reload);
   return Start(std::move(line)).run();
 }
 

@@ -102,7 +102,8 @@ void resume(Hub& hub, Server& server) {
 
 Attached attach(Hub& hub, Client& client) {
   LocalPool& pool = *client.local_pool;
-  bool stopping = hub.books.stopping() == pool::Stopping::kWaitForServers;
+  const pool::Stopping mode = hub.books.stopping();
+  bool stopping = mode == pool::Stopping::kWaitForServers || mode == pool::Stopping::kDrain;
   pool::Checkout answer = pool.checkout(client, hub.now(), hub.paused(pool), stopping);
   if (answer.verdict == pool::Checkout::Verdict::kTake) {
     auto& server = static_cast<Server&>(*answer.server);
@@ -115,7 +116,7 @@ Attached attach(Hub& hub, Client& client) {
     return client.state() == pool::ClientState::kGone ? Attached::kClosed : Attached::kWait;
   }
   if (answer.refusal == pool::Refusal::kShuttingDown) {
-    close_client(hub, client, Reason::kServerShuttingDown);
+    close_client(hub, client, mode == pool::Stopping::kDrain ? Reason::kDraining : Reason::kServerShuttingDown);
     return Attached::kClosed;
   }
   auto trouble = pool.shared().trouble();

@@ -62,6 +62,8 @@ constexpr std::array<ReasonRow, static_cast<size_t>(Reason::kCount)> kRows = {{
      Fate::kRelease},
     {Reason::kServerShuttingDown, "server_shutting_down", Level::kLog, "server shutting down", kPooler,
      "server shutting down", Fate::kRelease},
+    {Reason::kDraining, "draining", Level::kLog, "pgweir stops", "57P01",
+     "terminating connection due to administrator command", Fate::kClose},
     {Reason::kConfigChanged, "config_changed", Level::kLog, "database configuration changed", kPooler,
      "database configuration changed", Fate::kClose},
     {Reason::kPauseMode, "pause_mode", Level::kLog, "pause mode", "", "", Fate::kNone},

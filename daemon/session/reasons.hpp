@@ -50,6 +50,7 @@ enum class Reason : uint8_t {
   kDatabaseRemoved,
   kShuttingDown,
   kServerShuttingDown,
+  kDraining,       // a stop that lets transactions end: the client has none, or its time is up
   kConfigChanged,  // obsolete server, or the link to one under server_fast_close
   kPauseMode,
   // servers

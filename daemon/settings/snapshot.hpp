@@ -82,6 +82,7 @@ struct Global {
   PoolMode pool_mode{};
   Micros query_timeout{};
   int64_t query_wait_notify{};
+  Micros shutdown_timeout{};
   Micros query_wait_timeout{};
   int64_t reserve_pool_size{};
   Micros reserve_pool_timeout{};

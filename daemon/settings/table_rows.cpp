@@ -1,5 +1,5 @@
-// The rows. Names and defaults are PgBouncer's (compat/settings.tsv; a test compares); workers, batched_sends and
-// client_cleanup_* are pgweir's own. Sorted by name.
+// The rows. Names and defaults are PgBouncer's (compat/settings.tsv; a test compares); workers, batched_sends,
+// client_cleanup_* and shutdown_timeout are pgweir's own. Sorted by name.
 #include "settings/table.hpp"
 
 namespace pgweir::settings {
@@ -177,6 +177,8 @@ const std::vector<Row> kGlobalRows = {
        "Versions, as in client_tls_protocols."},
       {"server_tls_sslmode", &Global::server_tls_sslmode, Kind::kSslMode, "prefer", kAny, Group::kServerTls, 0,
        "TLS with servers over TCP. disable; allow and prefer: if the server can; require: always; verify-ca: and the certificate must be signed by server_tls_ca_file; verify-full: and be made out to the host's name."},
+      {"shutdown_timeout", &Global::shutdown_timeout, Kind::kTime, "60", kAny, Group::kTimeout, 0,
+       "How long transactions may go on after SIGRTMIN, by which systemctl stop ends the daemon; clients that are still in one then are disconnected. 0: no limit. The other signals and SHUTDOWN do not go by it."},
       {"so_reuseport", &Global::so_reuseport, Kind::kBool, "0", kAny, Group::kListen, kRestart,
        "Set SO_REUSEPORT on TCP listeners, so that several processes can share a port."},
       {"stats_period", &Global::stats_period, Kind::kSeconds, "60", {1, 2147483647}, Group::kLog, 0,

@@ -14,6 +14,7 @@ constexpr std::pair<const char*, const char*> kSampleValues[] = {
     {"auth_file", "/etc/pgweir/userlist.txt"},
     {"auth_type", "scram-sha-256"},
     {"listen_addr", "localhost"},
+    {"unix_socket_dir", "/run/pgweir"},  // /tmp is the service's own under PrivateTmp=
 };
 
 constexpr const char* kSampleHead =

@@ -73,7 +73,7 @@ Result<void> DirectorImpl::make_workers() {
   return {};
 }
 
-Result<void> DirectorImpl::listen(const std::vector<int>& passed) {
+Result<void> DirectorImpl::listen(const std::vector<PassedSocket>& passed) {
   return listeners_.open(options_.snapshot->global, passed);
 }
 

@@ -20,11 +20,13 @@ namespace pgweir::workers {
 struct Hooks {
   // New settings hold (after a reload or SET): log sinks, verbosity, syslog.
   std::function<void(const pool::SnapshotPtr&)> settings_changed;
-  std::function<void()> reloading;                      // sd_notify RELOADING=1
-  std::function<void()> ready;                          // sd_notify READY=1: started, or reload ended
-  std::function<void()> stopping;                       // sd_notify STOPPING=1
-  std::function<void(const std::string& line)> status;  // STATUS= text, once a stats_period ("stats: ...")
-  std::function<void()> alive;                          // all workers answered within half the watchdog interval
+  std::function<void()> reloading;  // sd_notify RELOADING=1
+  std::function<void()> ready;      // sd_notify READY=1: started, or reload ended
+  std::function<void()> stopping;   // sd_notify STOPPING=1
+  std::function<void(const std::string& line)>
+      status;                          // STATUS= text: live figures, every few seconds when they differ
+  std::function<void()> alive;         // all workers answered within half the watchdog interval
+  std::function<void(Micros)> extend;  // EXTEND_TIMEOUT_USEC=: the drain goes on
 };
 
 struct DirectorOptions {
@@ -37,7 +39,14 @@ struct DirectorOptions {
   std::string version_text;  // SHOW VERSION: "PgBouncer 1.25.2 (pgweir 0.1.0)"
 };
 
-enum class ShutdownKind : uint8_t { kImmediate, kWaitForServers, kWaitForClients };
+// kDrain: clients end the transaction they are in, for shutdown_timeout at most, all others are told to go (57P01).
+enum class ShutdownKind : uint8_t { kImmediate, kWaitForServers, kWaitForClients, kDrain };
+
+// A listening socket of socket activation. `name`: the FileDescriptorName= of its unit, for people.
+struct PassedSocket {
+  int fd;
+  std::string name;
+};
 
 class Director {
  public:
@@ -47,7 +56,7 @@ class Director {
   virtual net::Loop& loop() = 0;
   // Opens the listeners of the snapshot, or takes over those that the service manager passed. Logs each
   // ("listening on ADDR:PORT"); error texts as in compat/config_file.md, "Listening".
-  virtual Result<void> listen(const std::vector<int>& passed) = 0;
+  virtual Result<void> listen(const std::vector<PassedSocket>& passed) = 0;
   // Starts the worker threads and runs until a shutdown has ended. Returns the exit code.
   virtual int run() = 0;
 
@@ -59,6 +68,8 @@ class Director {
   virtual void fail(const std::string& why) = 0;  // ends at once with exit code 1; `why` is logged as FATAL
   virtual pool::Mode mode() const = 0;
   virtual bool stopping() const = 0;
+  // For tests of the watchdog: this worker never answers again. False: there is no such worker.
+  virtual bool hang_worker(unsigned number) = 0;
 };
 
 }  // namespace pgweir::workers

@@ -28,7 +28,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
 
   // -- Director --
   net::Loop& loop() override { return *loop_; }
-  Result<void> listen(const std::vector<int>& passed) override;
+  Result<void> listen(const std::vector<PassedSocket>& passed) override;
   int run() override;
   Result<void> reload() override;  // of admin::Operations, too
   void pause_all() override;
@@ -37,6 +37,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void fail(const std::string& why) override;
   pool::Mode mode() const override { return books_.mode(); }
   bool stopping() const override { return books_.stopping() != pool::Stopping::kNo; }
+  bool hang_worker(unsigned number) override;
 
  private:
   // Something that is over when a condition holds; looked at after every turn.
@@ -93,11 +94,20 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void lift_suspension();
   void resume_without_console();
 
+  // shutdown (director_shutdown.cpp)
+  void wait_for_servers();
+  void wait_for_clients();
+  void drain();
+  void drain_clients(size_t left_before);
+  void drain_servers(Micros deadline);
+  void again_soon(const std::function<void()>& what);
+
   // upkeep (director_upkeep.cpp)
   void settle_waits();
   void wait_for(std::function<bool()> over, std::function<void()> then);
   void sample_stats();
   void log_stats(Micros now, const session::Counters& totals);
+  void tell_status(Micros now, const session::Counters& totals);
   void check_workers(Micros now);
   void poll_obsolete(const std::string& database, const admin::Done& done);
   bool no_servers(const admin::DatabasePtr& database) const;
@@ -122,12 +132,18 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   struct Beat {
     uint64_t count = 0;
     Micros at = 0;
+    bool silent = false;  // told of in the log
   };
   std::vector<Beat> beats_;
   Micros last_alive_ = 0;
   Micros last_second_ = 0;
   Micros last_stats_ = 0;
   session::Counters stats_before_;
+  Micros last_status_ = 0;
+  uint64_t queries_before_ = 0;
+  std::string status_;  // as told last
+  Micros drain_deadline_ = kNever;
+  Micros last_extend_ = 0;
 };
 
 }  // namespace pgweir::workers

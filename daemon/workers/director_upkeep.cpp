@@ -1,4 +1,6 @@
-// What the Director does for the operator and by the clock: PAUSE and its kin, shutdown, statistics, heart beats.
+// What the Director does for the operator and by the clock: PAUSE and its kin, statistics, heart beats.
+#include <future>
+
 #include "base/text.hpp"
 #include "workers/director_impl.hpp"
 
@@ -10,6 +12,7 @@ using session::Reason;
 
 namespace {
 constexpr Micros kTenth = 100 * kMillisecond;
+constexpr Micros kStatusEvery = 5 * kSecond;
 }  // namespace
 
 // ---- waiting ----
@@ -138,44 +141,6 @@ void DirectorImpl::resume_all() {
   resume(nullptr);
 }
 
-void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
-  if (!why.empty()) log_.log(why);
-  if (kind == ShutdownKind::kImmediate) {
-    if (hooks_.stopping) hooks_.stopping();
-    loop_->stop();
-    return;
-  }
-  if (hooks_.stopping) hooks_.stopping();
-  lift_suspension();  // clients could not end what they have begun
-  listeners_.close_tcp();
-  if (kind == ShutdownKind::kWaitForServers) {
-    books_.set_stopping(pool::Stopping::kWaitForServers);
-    books_.set_mode(pool::Mode::kPaused);
-    on_every_worker([](Worker& worker) { worker.refuse_waiting(); });
-    wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForServers || no_servers(nullptr); },
-             [this] {
-               if (books_.stopping() != pool::Stopping::kWaitForServers) return;
-               log_.log("server connections dropped, exiting");
-               loop_->stop();
-             });
-    return;
-  }
-  books_.set_stopping(pool::Stopping::kWaitForClients);
-  wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForClients || books_.clients().used() == 0; },
-           [this] {
-             if (books_.stopping() != pool::Stopping::kWaitForClients) return;
-             log_.log("client connections dropped, exiting");
-             loop_->stop();
-           });
-}
-
-void DirectorImpl::fail(const std::string& why) {
-  log_.fatal(why);
-  exit_code_ = 1;
-  if (hooks_.stopping) hooks_.stopping();
-  loop_->stop();
-}
-
 // ---- by the clock ----
 
 void DirectorImpl::on_tick(Micros now) {
@@ -193,13 +158,32 @@ void DirectorImpl::check_workers(Micros now) {
   if (options_.watchdog <= 0 || !hooks_.alive) return;
   bool all = true;
   for (unsigned worker = 0; worker < fleet_.size(); ++worker) {
+    Beat& beat = beats_[worker];
     uint64_t count = fleet_.beats(worker).load(std::memory_order_relaxed);
-    if (count != beats_[worker].count || beats_[worker].at == 0) beats_[worker] = {count, now};
-    if (now - beats_[worker].at > options_.watchdog / 2) all = false;
+    if (count != beat.count || beat.at == 0) {
+      if (beat.silent) log_.warning(cat("worker ", worker, " answers again"));
+      beat = {count, now, false};
+    }
+    if (now - beat.at <= options_.watchdog / 2) continue;
+    all = false;
+    if (!beat.silent) {
+      log_.error(cat("worker ", worker, " has not answered for ", (now - beat.at) / kMillisecond,
+                     " ms: no sign of life to the service manager until it does"));
+    }
+    beat.silent = true;
   }
   if (!all || now - last_alive_ < options_.watchdog / 4) return;
   last_alive_ = now;
   hooks_.alive();
+}
+
+bool DirectorImpl::hang_worker(unsigned number) {
+  if (number >= fleet_.size()) return false;
+  fleet_.post(number, Order{[](Worker&) {
+                std::promise<void> never;
+                never.get_future().wait();
+              }});
+  return true;
 }
 
 void DirectorImpl::sample_stats() {
@@ -212,7 +196,30 @@ void DirectorImpl::sample_stats() {
     for (const auto& [database, counters] : totals)
       sum += counters;
     if (now - last_stats_ >= books_.snapshot()->global.stats_period * kSecond) log_stats(now, sum);
+    if (hooks_.status && (last_status_ == 0 || now - last_status_ >= kStatusEvery)) tell_status(now, sum);
   });
+}
+
+// "running: 120 clients, 3 waiting, 15 servers, 5230 queries/s"
+void DirectorImpl::tell_status(Micros now, const session::Counters& totals) {
+  const Micros since = last_status_ == 0 ? last_stats_ : last_status_;
+  auto period = static_cast<uint64_t>(std::max<Micros>(now - since, 1));
+  const uint64_t rate = (totals.queries - std::min(totals.queries, queries_before_)) * kSecond / period;
+  last_status_ = now;
+  queries_before_ = totals.queries;
+  count([](Worker& worker) { return worker.waiting_clients(); },
+        [this, rate](size_t waiting) {
+          static constexpr const char* kModes[] = {"running", "paused", "suspended"};
+          const char* mode = stopping() ? "stopping" : kModes[static_cast<size_t>(books_.mode())];
+          int servers = 0;
+          for (const auto& entry : books_.databases())
+            servers += entry->servers.used();
+          std::string text = cat(mode, ": ", books_.clients().used(), " clients, ", waiting, " waiting, ", servers,
+                                 " servers, ", rate, " queries/s");
+          if (text == status_) return;
+          status_ = text;
+          hooks_.status(text);
+        });
 }
 
 void DirectorImpl::log_stats(Micros now, const session::Counters& totals) {
@@ -234,7 +241,6 @@ void DirectorImpl::log_stats(Micros now, const session::Counters& totals) {
   stats_before_ = totals;
   last_stats_ = now;
   if (books_.snapshot()->global.log_stats) log_.log(line);
-  if (hooks_.status) hooks_.status(line);
 }
 
 }  // namespace pgweir::workers

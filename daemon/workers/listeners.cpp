@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/text.hpp"
 
 namespace pgweir::workers {
 
-Result<void> Listeners::open(const settings::Global& global, const std::vector<int>& passed) {
+Result<void> Listeners::open(const settings::Global& global, const std::vector<PassedSocket>& passed) {
   port_ = static_cast<uint16_t>(global.listen_port);
   if (!passed.empty()) return adopt(passed, global);
   bool wanted = false;
@@ -18,16 +20,33 @@ Result<void> Listeners::open(const settings::Global& global, const std::vector<i
   return {};
 }
 
-Result<void> Listeners::adopt(const std::vector<int>& passed, const settings::Global& global) {
-  if (!global.listen_addr.empty()) log_.warning("sockets passed from service manager, listen_addr is ignored");
-  for (int fd : passed) {
-    log_.log(cat("socket passed from service manager (fd ", fd, ")"));
+Result<void> Listeners::adopt(const std::vector<PassedSocket>& passed, const settings::Global& global) {
+  for (const auto& [fd, name] : passed) {
+    std::string which = cat("(fd ", fd, name.empty() ? "" : ", ", name, ")");
+    log_.log(cat("socket passed from service manager ", which));
     auto listener = net::Listener::adopt(loop_, fd, *this);
     if (!listener)
-      return Error{cat("cannot use the socket passed from service manager (fd ", fd, "): ", listener.error().message)};
+      return Error{cat("cannot use the socket passed from service manager ", which, ": ", listener.error().message)};
     add(listener.take());
   }
+  if (!covers(global.listen_addr)) log_.warning("sockets passed from service manager, listen_addr is ignored");
   return {};
+}
+
+// Whether each address of listen_addr is among those that we have anyhow.
+bool Listeners::covers(const std::string& listen_addr) const {
+  for (const std::string& item : split_names(listen_addr)) {
+    auto addresses = net::resolve_listen(item, port_);
+    if (!addresses) return false;
+    for (const net::Address& address : *addresses) {
+      const std::string wanted = address.text();
+      bool found = std::any_of(all_.begin(), all_.end(), [&wanted](const auto& listener) {
+        return !listener->address().is_unix() && listener->address().text() == wanted;
+      });
+      if (!found) return false;
+    }
+  }
+  return true;
 }
 
 Result<void> Listeners::open_tcp(const settings::Global& global, bool* wanted) {

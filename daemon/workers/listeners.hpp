@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "net/listener.hpp"
 #include "settings/snapshot.hpp"
+#include "workers/director.hpp"
 #include "workers/fleet.hpp"
 
 namespace pgweir::workers {
@@ -18,7 +19,7 @@ class Listeners final : public net::AcceptHandler {
   Listeners(net::Loop& loop, Fleet& fleet, Logger& log) : loop_(loop), fleet_(fleet), log_(log) {}
 
   // Error texts of compat/config_file.md, "Listening". A failing address is a warning while another one works.
-  Result<void> open(const settings::Global& global, const std::vector<int>& passed);
+  Result<void> open(const settings::Global& global, const std::vector<PassedSocket>& passed);
   void close_tcp();  // a shutdown that waits: only the unix sockets go on, for the console
   void close_all();
   void pause();
@@ -36,7 +37,8 @@ class Listeners final : public net::AcceptHandler {
   void on_accept_failed(int error, net::Listener& listener) override;
 
  private:
-  Result<void> adopt(const std::vector<int>& passed, const settings::Global& global);
+  Result<void> adopt(const std::vector<PassedSocket>& passed, const settings::Global& global);
+  bool covers(const std::string& listen_addr) const;
   Result<void> open_tcp(const settings::Global& global, bool* wanted);
   Result<void> open_unix(const settings::Global& global);
   void add(std::unique_ptr<net::Listener> listener);

@@ -69,6 +69,10 @@ class Worker final : public session::Hub, private net::Turn {
   void close_servers_of(const std::string& database, session::Reason reason);
   bool kill_client(uint32_t id);
   void refuse_waiting();  // SHUTDOWN WAIT_FOR_SERVERS
+  // Closes the clients that have no transaction open; with `everybody` the others, too. Returns how many are left.
+  size_t drain(bool everybody);
+  void dismiss_servers();  // Terminate to all of them
+  size_t waiting_clients();
   // SUSPEND: these are not read any more once they are at rest. Returns how many are not yet; with `close_restless`
   // (suspend_timeout) it closes those.
   size_t freeze(session::Frozen who, bool close_restless);

@@ -26,7 +26,7 @@ class MockDirector : public workers::Director {
     ON_CALL(*this, reload).WillByDefault([] { return Result<void>(); });
   }
   net::Loop& loop() override { return *loop_; }
-  Result<void> listen(const std::vector<int>&) override { return {}; }
+  Result<void> listen(const std::vector<workers::PassedSocket>&) override { return {}; }
   int run() override { return 0; }
   MOCK_METHOD(Result<void>, reload, (), (override));
   MOCK_METHOD(void, pause_all, (), (override));
@@ -34,6 +34,7 @@ class MockDirector : public workers::Director {
   MOCK_METHOD(void, shutdown, (ShutdownKind kind, const std::string& why), (override));
   MOCK_METHOD(void, fail, (const std::string& why), (override));
   bool stopping() const override { return stopping_; }
+  bool hang_worker(unsigned) override { return false; }
   pool::Mode mode() const override { return mode_; }
 
   pool::Mode mode_ = pool::Mode::kRunning;
@@ -117,6 +118,31 @@ TEST_F(SignalsTest, TheSecondSignalMayBeTheOther) {
 TEST_F(SignalsTest, QuitIsImmediate) {
   EXPECT_CALL(director_, shutdown(ShutdownKind::kImmediate, "got SIGQUIT, fast exit"));
   deliver(SIGQUIT);
+}
+
+TEST_F(SignalsTest, TheServiceManagersStopDrainsAndTheSecondDoesNotWait) {
+  testing::InSequence order;
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kDrain,
+                                  "got SIGRTMIN, shutting down, waiting for the transactions that are open"));
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kImmediate, "got SIGRTMIN while draining, fast exit"));
+  deliver(SIGRTMIN);
+  deliver(SIGRTMIN);
+}
+
+TEST_F(SignalsTest, ADrainHurriesOnAShutdownThatWaits) {
+  testing::InSequence order;
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kWaitForClients, _));
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kDrain, _));
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kImmediate, _));
+  deliver(SIGTERM);
+  deliver(SIGRTMIN);
+  deliver(SIGTERM);
+}
+
+TEST_F(SignalsTest, ADrainLiftsASuspension) {
+  director_.mode_ = pool::Mode::kSuspended;
+  EXPECT_CALL(director_, shutdown(ShutdownKind::kDrain, _));
+  deliver(SIGRTMIN);
 }
 
 TEST_F(SignalsTest, UserSignalsPauseAndResume) {

@@ -6,14 +6,18 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 namespace pgweir::service {
 namespace {
 
 using testing::ElementsAre;
+using testing::FieldsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::MatchesRegex;
 using testing::NiceMock;
@@ -23,7 +27,7 @@ struct Systemd {
   Systemd() { current = this; }
   virtual ~Systemd() { current = nullptr; }
   MOCK_METHOD(int, notify, (int unset, std::string state));
-  MOCK_METHOD(int, listen_fds, (int unset));
+  MOCK_METHOD(int, listen_fds, (int unset, char*** names));
   MOCK_METHOD(int, is_socket, (int fd, int family, int type, int listening));
   MOCK_METHOD(int, watchdog, (int unset, uint64_t* usec));
   static Systemd* current;
@@ -35,15 +39,15 @@ Systemd* Systemd::current = nullptr;
 
 extern "C" {
 int __wrap_sd_notify(int unset, const char* state);
-int __wrap_sd_listen_fds(int unset);
+int __wrap_sd_listen_fds_with_names(int unset, char*** names);
 int __wrap_sd_is_socket(int fd, int family, int type, int listening);
 int __wrap_sd_watchdog_enabled(int unset, uint64_t* usec);
 
 int __wrap_sd_notify(int unset, const char* state) {
   return Systemd::current->notify(unset, state);
 }
-int __wrap_sd_listen_fds(int unset) {
-  return Systemd::current->listen_fds(unset);
+int __wrap_sd_listen_fds_with_names(int unset, char*** names) {
+  return Systemd::current->listen_fds(unset, names);
 }
 int __wrap_sd_is_socket(int fd, int family, int type, int listening) {
   return Systemd::current->is_socket(fd, family, type, listening);
@@ -64,18 +68,24 @@ TEST(Notify, TellsEachStep) {
   EXPECT_CALL(systemd, notify(0, "STATUS=stats: 7 xacts/s"));
   EXPECT_CALL(systemd, notify(0, "WATCHDOG=1"));
   EXPECT_CALL(systemd, notify(0, "STOPPING=1"));
+  EXPECT_CALL(systemd, notify(0, "EXTEND_TIMEOUT_USEC=10000000"));
   notify_ready();
   notify_reloading();
   notify_ready();
   notify_status("stats: 7 xacts/s");
   notify_alive();
   notify_stopping();
+  notify_extend(10 * kSecond);
 }
 
 TEST(Notify, ATextCannotBringAVariable) {
   Systemd systemd;
   EXPECT_CALL(systemd, notify(0, "STATUS=a STOPPING=1"));
+  EXPECT_CALL(systemd, notify(0, "STATUS=bad file\nERRNO=22"));
+  EXPECT_CALL(systemd, notify(0, "STATUS=x READY=1"));
   notify_status("a\nSTOPPING=1");
+  notify_failed("bad file", EINVAL);
+  notify_failed("x\nREADY=1", 0);
 }
 
 TEST(Notify, TheReloadsTimeIsOfTheMonotonicClock) {
@@ -111,19 +121,29 @@ TEST(Watchdog, IntervalOrNone) {
 TEST(PassedSockets, NoneOrAnError) {
   Systemd systemd;
   EXPECT_CALL(systemd, listen_fds).WillOnce(Return(0)).WillOnce(Return(-22));
-  EXPECT_THAT(passed_sockets(), IsEmpty());
-  EXPECT_THAT(passed_sockets(), IsEmpty());
+  std::vector<std::string> unusable;
+  EXPECT_THAT(passed_sockets(&unusable), IsEmpty());
+  EXPECT_THAT(passed_sockets(&unusable), IsEmpty());
+  EXPECT_THAT(unusable, IsEmpty());
 }
 
 // Three kinds of listening stream sockets are of use; a datagram socket, a FIFO or anything else is not.
 TEST(PassedSockets, OnlyListeningStreamSocketsOfOurFamilies) {
   Systemd systemd;
-  EXPECT_CALL(systemd, listen_fds).WillOnce(Return(5));
+  EXPECT_CALL(systemd, listen_fds).WillOnce([](int, char*** names) {
+    *names = static_cast<char**>(calloc(6, sizeof(char*)));
+    for (int at = 0; at < 5; ++at)
+      (*names)[at] = strdup(at < 2 ? "pgweir" : "other");
+    return 5;
+  });
   EXPECT_CALL(systemd, is_socket).WillRepeatedly([](int fd, int family, int type, int listening) {
     if (type != SOCK_STREAM || listening != 1) return -22;
     return (fd == 3 && family == AF_INET) || (fd == 4 && family == AF_INET6) || (fd == 6 && family == AF_UNIX) ? 1 : 0;
   });
-  EXPECT_THAT(passed_sockets(), ElementsAre(3, 4, 6));
+  std::vector<std::string> unusable;
+  auto passed = passed_sockets(&unusable);
+  EXPECT_THAT(passed, ElementsAre(FieldsAre(3, "pgweir"), FieldsAre(4, "pgweir"), FieldsAre(6, "other")));
+  EXPECT_THAT(unusable, ElementsAre(HasSubstr("descriptor 5 (other)"), HasSubstr("descriptor 7 (other)")));
 }
 
 TEST(ServiceManager, IsThereWhenItWantsToHear) {

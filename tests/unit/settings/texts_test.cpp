@@ -32,6 +32,7 @@ TEST(Texts, TheSampleLoadsAsItStands) {
   expected.auth_file = "/etc/pgweir/userlist.txt";
   expected.auth_type = AuthType::kScramSha256;
   expected.listen_addr = "localhost";
+  expected.unix_socket_dir = "/run/pgweir";
   expected.conffile = "pgweir.ini";
   EXPECT_TRUE(result.snapshot->global == expected);
 }

@@ -1,0 +1,105 @@
+// How the daemon ends: at once, when all servers have been released, when all clients have gone (PgBouncer's three,
+// compat/config_file.md section 8), or by a drain, which is what a service manager's stop asks for: nobody waits for
+// idle clients, transactions end, and PostgreSQL has closed its side of every connection before the process ends.
+#include "base/text.hpp"
+#include "workers/director_impl.hpp"
+
+namespace pgweir::workers {
+
+namespace {
+constexpr Micros kLookAgain = 100 * kMillisecond;
+constexpr Micros kExtendEvery = kSecond;
+constexpr Micros kExtension = 10 * kSecond;       // what systemd is asked for each time
+constexpr Micros kServersPatience = 3 * kSecond;  // for PostgreSQL to close its side
+}  // namespace
+
+void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
+  if (!why.empty()) log_.log(why);
+  if (hooks_.stopping) hooks_.stopping();
+  if (kind == ShutdownKind::kImmediate) return loop_->stop();
+  lift_suspension();  // clients could not end what they have begun
+  switch (kind) {
+    case ShutdownKind::kWaitForServers: return wait_for_servers();
+    case ShutdownKind::kWaitForClients: return wait_for_clients();
+    default: return drain();
+  }
+}
+
+void DirectorImpl::wait_for_servers() {
+  listeners_.close_tcp();
+  books_.set_stopping(pool::Stopping::kWaitForServers);
+  books_.set_mode(pool::Mode::kPaused);
+  on_every_worker([](Worker& worker) { worker.refuse_waiting(); });
+  wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForServers || no_servers(nullptr); },
+           [this] {
+             if (books_.stopping() != pool::Stopping::kWaitForServers) return;
+             log_.log("server connections dropped, exiting");
+             loop_->stop();
+           });
+}
+
+void DirectorImpl::wait_for_clients() {
+  listeners_.close_tcp();
+  books_.set_stopping(pool::Stopping::kWaitForClients);
+  wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForClients || books_.clients().used() == 0; },
+           [this] {
+             if (books_.stopping() != pool::Stopping::kWaitForClients) return;
+             log_.log("client connections dropped, exiting");
+             loop_->stop();
+           });
+}
+
+// Whoever comes from now on waits in the queue of systemd's socket, or is refused by the kernel where the socket was
+// ours.
+void DirectorImpl::drain() {
+  const Micros limit = books_.snapshot()->global.shutdown_timeout;
+  drain_deadline_ = limit > 0 ? loop_->now() + limit : kNever;
+  listeners_.close_all();
+  books_.set_stopping(pool::Stopping::kDrain);
+  books_.set_mode(pool::Mode::kPaused);
+  sweep_all();
+  drain_clients(0);
+}
+
+void DirectorImpl::again_soon(const std::function<void()>& what) {
+  const Micros now = loop_->now();
+  if (hooks_.extend && now - last_extend_ >= kExtendEvery) {
+    last_extend_ = now;
+    hooks_.extend(kExtension);
+  }
+  wait_for([this, again = now + kLookAgain] { return loop_->now() >= again; }, what);
+}
+
+void DirectorImpl::drain_clients(size_t left_before) {
+  const bool late = loop_->now() >= drain_deadline_;
+  if (late && left_before > 0)
+    log_.warning(cat("shutdown_timeout is over, ", left_before, " clients are closed in the middle of their work"));
+  count([late](Worker& worker) { return worker.drain(late); },
+        [this](size_t left) {
+          if (left > 0) return again_soon([this, left] { drain_clients(left); });
+          drain_servers(loop_->now() + kServersPatience);
+        });
+}
+
+void DirectorImpl::drain_servers(Micros deadline) {
+  count(
+      [](Worker& worker) -> size_t {
+        worker.dismiss_servers();
+        return 0;
+      },
+      [this, deadline](size_t) {
+        if (!no_servers(nullptr) && loop_->now() < deadline)
+          return again_soon([this, deadline] { drain_servers(deadline); });
+        log_.log("all connections are closed, exiting");
+        loop_->stop();
+      });
+}
+
+void DirectorImpl::fail(const std::string& why) {
+  log_.fatal(why);
+  exit_code_ = 1;
+  if (hooks_.stopping) hooks_.stopping();
+  loop_->stop();
+}
+
+}  // namespace pgweir::workers

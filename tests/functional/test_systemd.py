@@ -1,0 +1,213 @@
+"""What the units rely on, without systemd: the control socket behind `systemctl reload`, the watchdog with a worker that
+hangs, notices about a start that fails, a signal that comes before anybody handles it."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness import system
+from harness.manager import Manager
+from harness.pgweir import IS_PGWEIR, SLOW, runnable_binary
+
+pytestmark = pytest.mark.skipif(not IS_PGWEIR, reason="pgweir's own")
+
+
+@pytest.fixture
+def manager():
+    one = Manager()
+    yield one
+    one.socket.close()
+
+
+def run(*args, identity=None, **kwargs):
+    return subprocess.run([runnable_binary(), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          cwd="/", timeout=30 * SLOW, text=True, env=system.clean_environment(),
+                          **(system.popen_identity() if identity is None else identity), **kwargs)
+
+
+def order(path, text):
+    """One order to a control socket; gives the answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.settimeout(20 * SLOW)
+        sock.connect(path)
+        try:
+            sock.send(text)
+            return sock.recv(4096)
+        except (ConnectionResetError, BrokenPipeError):
+            return b""
+
+
+@pytest.fixture
+def controlled(start):
+    def begin(**kwargs):
+        path = system.make_directory("control") + "/control"
+        pw = start(args=["--control=" + path], **kwargs)
+        pw.control = path
+        return pw
+    return begin
+
+
+# Reload.
+
+
+def test_a_good_reload_holds_when_the_command_is_back(controlled):
+    pw = controlled(settings={"auth_type": "scram-sha-256"})
+    pw.write_config(default_pool_size=7)
+    done = run("--reload=" + pw.control)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert pw.logged("asked to reload by the control socket")
+    assert {r["key"]: r["value"] for r in pw.show("CONFIG")}["default_pool_size"] == "7"
+
+
+def test_a_refused_reload_fails_and_says_why(controlled):
+    pw = controlled()
+    pw.write_config(default_pool_size="many")
+    done = run("--reload=" + pw.control)
+    assert done.returncode == 1 and "default_pool_size" in done.stderr and "many" in done.stderr, done
+    assert pw.logged("WARNING config file loading failed")
+    assert pw.connect().scalar("SELECT 1") == "1"
+    pw.write_config(default_pool_size=3)
+    assert run("--reload=" + pw.control).returncode == 0
+
+
+def test_the_reload_is_told_to_the_manager_too(controlled, manager):
+    pw = controlled(environment={"NOTIFY_SOCKET": manager.path})
+    manager.expect("READY=1")
+    assert run("--reload=" + pw.control).returncode == 0
+    manager.expect(r"RELOADING=1\nMONOTONIC_USEC=\d+")
+    manager.expect("READY=1")
+
+
+def test_nobody_there_is_a_failure():
+    done = run("--reload=/nonexistent/control")
+    assert done.returncode == 1 and "no daemon takes orders there: No such file" in done.stderr
+
+
+def test_only_root_and_the_same_account_are_heard(controlled):
+    if os.geteuid() != 0:
+        pytest.skip("only root can be several accounts")
+    pw = controlled()
+    os.chmod(os.path.dirname(pw.control), 0o777)
+    os.chmod(pw.control, 0o777)
+    stranger = {"user": 65533, "group": 65533, "extra_groups": []}
+    done = run("--reload=" + pw.control, identity=stranger)
+    assert done.returncode == 1 and "takes no orders from this account" in done.stderr, done
+    assert run("--reload=" + pw.control, identity={}).returncode == 0
+
+
+def test_orders_that_are_none(controlled):
+    pw = controlled()
+    for text in (b"shutdown", b"", b"reload ", b"\0" * 4096, b"hang worker 0"):
+        assert order(pw.control, text) in (b"error unknown order", b"")
+    assert pw.connect().scalar("SELECT 1") == "1"
+
+
+def test_many_who_say_nothing_do_not_shut_it(controlled):
+    """The oldest of those that are connected and silent make room."""
+    pw = controlled()
+    silent = []
+    for _ in range(40):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.connect(pw.control)
+        silent.append(sock)
+    assert run("--reload=" + pw.control).returncode == 0
+    for sock in silent:
+        sock.close()
+
+
+def test_a_stale_control_socket_is_replaced_and_removed(controlled, start):
+    pw = controlled()
+    other = start(start=False)
+    done = run("--control=" + pw.control, other.ini_path)
+    assert done.returncode == 1 and "another pgweir does" in done.stderr
+    assert run("--reload=" + pw.control).returncode == 0, "the other's failure did not take ours away"
+    pw.process.kill()
+    pw.wait_exit()
+    pw.process = None
+    assert os.path.exists(pw.control)
+    pw.start()
+    assert run("--reload=" + pw.control).returncode == 0
+    pw.signal(signal.SIGTERM)
+    pw.wait_exit()
+    assert not os.path.exists(pw.control)
+
+
+# Watchdog.
+
+
+def test_a_worker_that_hangs_ends_the_signs_of_life(controlled, manager):
+    pw = controlled(settings={"workers": 2}, environment={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "1000000",
+                                                          "PGWEIR_TEST_ORDERS": "1"})
+    pw.expect_status = -signal.SIGKILL
+    manager.expect("WATCHDOG=1")
+    assert order(pw.control, b"hang worker 2") == b"error there is no such worker"
+    assert order(pw.control, b"hang worker 1") == b"ok"
+    pw.wait_log(r"ERROR worker 1 has not answered for \d+ ms: no sign of life to the service manager until it does")
+    while not manager.silent(0.001):
+        pass
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        manager.socket.settimeout(0.2)
+        try:
+            assert b"WATCHDOG" not in manager.socket.recv(4096)
+        except socket.timeout:
+            pass
+    assert len(pw.logged("has not answered")) == 1
+    pw.process.kill()
+    pw.wait_exit()
+
+
+# Starts.
+
+
+def test_a_start_that_fails_says_why(start, manager):
+    pw = start(start=False)
+    system.write_file(pw.ini_path, "[pgweir]\nlisten_port = none\n")
+    env = {**system.clean_environment(), "NOTIFY_SOCKET": manager.path}
+    done = subprocess.run([runnable_binary(), pw.ini_path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
+                          timeout=30 * SLOW, env=env, **system.popen_identity())
+    assert done.returncode == 1
+    manager.expect(r"STATUS=cannot start: cannot load config file\nERRNO=22")
+
+
+def test_a_signal_that_comes_too_early_waits(start):
+    """Sent before main() has done anything but block it, it must not kill: the stop is then a stop."""
+    pw = start(start=False)
+    env = system.clean_environment()
+    for number, status in ((signal.SIGHUP, None), (signal.SIGUSR1, None), (signal.SIGRTMIN, 0), (signal.SIGTERM, 0)):
+        process = subprocess.Popen([runnable_binary(), pw.ini_path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
+                                   env=env, **system.popen_identity())
+        blocked = 1 << (number - 1)
+
+        def ready():
+            with open("/proc/%d/status" % process.pid) as lines:
+                mask = [line.split()[1] for line in lines if line.startswith("SigBlk")]
+            return int(mask[0], 16) & blocked
+
+        system.wait_for(ready, 10, "the signal to be blocked", interval=0.0002)
+        process.send_signal(number)
+        try:
+            assert process.wait(3 * SLOW) == status, process.stderr.read()
+        except subprocess.TimeoutExpired:
+            assert status is None
+            process.send_signal(signal.SIGQUIT)
+            assert process.wait(20 * SLOW) == 0
+        process.stderr.close()
+
+
+def test_sockets_that_are_listen_addr_are_no_reason_to_warn(start):
+    from test_service import activated, listening
+    pw = start(start=False, settings={"listen_addr": "127.0.0.1"})
+    process = activated(pw, [listening(socket.AF_INET, ("127.0.0.1", pw.port))])
+    try:
+        assert pw.connect().scalar("SELECT 1") == "1"
+        for conn in pw._opened:
+            conn.close()
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        text = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 0 and "passed from service manager" in text and "listen_addr" not in text, text
