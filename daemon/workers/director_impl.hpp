@@ -36,7 +36,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void shutdown(ShutdownKind kind, const std::string& why) override;
   void fail(const std::string& why) override;
   pool::Mode mode() const override { return books_.mode(); }
-  bool stopping() const override { return books_.stopping() != pool::Stopping::kNo; }
+  bool stopping() const override { return draining_ || books_.stopping() != pool::Stopping::kNo; }
   bool hang_worker(unsigned number) override;
 
  private:
@@ -98,6 +98,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void wait_for_servers();
   void wait_for_clients();
   void drain();
+  void drain_newcomers(Micros deadline);
   void drain_clients(size_t left_before);
   void drain_servers(Micros deadline);
   void again_soon(const std::function<void()>& what);
@@ -127,6 +128,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   admin::Averages averages_;
   std::vector<Wait> waits_;
   uint64_t suspension_ = 0;  // number of the last SUSPEND
+  bool draining_ = false;
   int exit_code_ = 0;
 
   struct Beat {

@@ -9,7 +9,8 @@ namespace pgweir::workers {
 namespace {
 constexpr Micros kLookAgain = 100 * kMillisecond;
 constexpr Micros kExtendEvery = kSecond;
-constexpr Micros kExtension = 10 * kSecond;       // what systemd is asked for each time
+constexpr Micros kExtension = 10 * kSecond;  // what systemd is asked for each time
+constexpr Micros kNewcomersPatience = kSecond;
 constexpr Micros kServersPatience = 3 * kSecond;  // for PostgreSQL to close its side
 }  // namespace
 
@@ -54,11 +55,23 @@ void DirectorImpl::wait_for_clients() {
 void DirectorImpl::drain() {
   const Micros limit = books_.snapshot()->global.shutdown_timeout;
   drain_deadline_ = limit > 0 ? loop_->now() + limit : kNever;
+  draining_ = true;
   listeners_.close_all();
-  books_.set_stopping(pool::Stopping::kDrain);
-  books_.set_mode(pool::Mode::kPaused);
-  sweep_all();
-  drain_clients(0);
+  drain_newcomers(loop_->now() + kNewcomersPatience);
+}
+
+// Who was let in by the kernel a moment too early is no worse off than who came a moment later: a login that is on its
+// way ends, and the first query behind it is served, within a second. A program that connects for each of its queries
+// does not notice a restart.
+void DirectorImpl::drain_newcomers(Micros deadline) {
+  count([](Worker& worker) { return worker.newcomers(); },
+        [this, deadline](size_t left) {
+          if (left > 0 && loop_->now() < deadline) return again_soon([this, deadline] { drain_newcomers(deadline); });
+          books_.set_stopping(pool::Stopping::kDrain);
+          books_.set_mode(pool::Mode::kPaused);
+          sweep_all();
+          drain_clients(0);
+        });
 }
 
 void DirectorImpl::again_soon(const std::function<void()>& what) {

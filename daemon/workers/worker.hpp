@@ -68,7 +68,8 @@ class Worker final : public session::Hub, private net::Turn {
   void close_clients_of(const std::string& database, session::Reason reason);
   void close_servers_of(const std::string& database, session::Reason reason);
   bool kill_client(uint32_t id);
-  void refuse_waiting();  // SHUTDOWN WAIT_FOR_SERVERS
+  void refuse_waiting();     // SHUTDOWN WAIT_FOR_SERVERS
+  size_t newcomers() const;  // clients that log in, or came within the last second
   // Closes the clients that have no transaction open; with `everybody` the others, too. Returns how many are left.
   size_t drain(bool everybody);
   void dismiss_servers();  // Terminate to all of them

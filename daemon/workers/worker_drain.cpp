@@ -25,6 +25,18 @@ bool in_the_middle(const Client& client) {
 
 }  // namespace
 
+size_t Worker::newcomers() const {
+  size_t count = 0;
+  for (size_t at = 0; at < clients.size(); ++at) {
+    const Client& client = clients[at];
+    const ClientState state = client.state();
+    const bool logs_in = state == ClientState::kLogin || state == ClientState::kAtGate;
+    const bool apart = state == ClientState::kConsole || state == ClientState::kCancel;
+    if (logs_in || (!apart && now() - client.connected_at < kSecond)) ++count;
+  }
+  return count;
+}
+
 size_t Worker::drain(bool everybody) {
   for (size_t at = clients.size(); at-- > 0;) {
     if (at >= clients.size()) continue;  // one close may have taken others with it

@@ -126,6 +126,18 @@ def test_a_login_on_its_way_is_told(start):
     assert gone(pw) == 0
 
 
+def test_a_newcomer_is_let_in_and_its_first_query_is_answered(start):
+    """Accepted a moment before the stop: a program that connects for each query must not notice a restart."""
+    pw = start()
+    newcomer = pw.raw(unix=True)
+    pw.connect(unix=True).scalar("SELECT 1")  # who has come behind it has been served: it has been accepted
+    drain(pw)
+    newcomer.login("app", "test", pw.USERLIST["app"])
+    assert newcomer.scalar("SELECT 7") == "7"
+    newcomer.expect_fatal(*FATAL)
+    assert gone(pw) == 0
+
+
 def test_a_second_one_ends_at_once(start):
     pw = start()
     pw.connect().query("BEGIN")
