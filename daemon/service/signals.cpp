@@ -62,6 +62,7 @@ void Signals::handle(int number) {
   if (number == SIGRTMIN) return drain();
   switch (number) {
     case SIGHUP:
+      log_.reopen();  // for logrotate, also when the configuration is refused
       log_.log("got SIGHUP, re-reading config");
       (void)director_.reload().ok();
       return;

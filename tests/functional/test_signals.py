@@ -463,6 +463,19 @@ def test_log_file_is_reopened(start):
     system.wait_for(lambda: os.path.exists(logfile) and "login attempt" in open(logfile).read(), 10, "the new log file")
 
 
+def test_log_file_is_reopened_when_the_configuration_is_refused(start):
+    """By logrotate, which cannot choose its hour: the daemon must not go on in the file that was moved away."""
+    pw = start(start=False)
+    logfile = pw.directory + "/the.log"
+    pw.write_config(logfile=logfile)
+    pw.start()
+    os.rename(logfile, logfile + ".1")
+    pw.write_config(logfile=logfile, pool_mode="nonsense")
+    pw.signal(signal.SIGHUP)
+    system.wait_for(lambda: os.path.exists(logfile) and "config file loading failed" in open(logfile).read(), 10,
+                    "the new log file")
+
+
 def test_newlines_cannot_forge_a_log_line(start):
     pw = start()
     pw.refused("evil\n2026-01-01 00:00:00.000 UTC [1] LOG forged", "test")
