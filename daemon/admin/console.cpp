@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "net/wait.hpp"
 #include "session/attach.hpp"
+#include "session/say.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::admin {
@@ -51,9 +52,9 @@ std::string printable(std::string text) {
 
 void Console::log_errors() {
   for (const std::string& error : protocol.take_errors()) {
-    const std::string prefix = log_prefix(client);
-    hub.log.error(cat(prefix, printable(error)));
-    if (hub.snapshot->global.log_pooler_errors) hub.log.warning(cat(prefix, "pooler error: ", printable(error)));
+    say(hub, client, session::said(Level::kError, Event::kConsoleError), printable(error));
+    if (hub.snapshot->global.log_pooler_errors)
+      say(hub, client, session::said(Level::kWarning, Event::kPoolerError), cat("pooler error: ", printable(error)));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "base/log.hpp"
 
 #include <mutex>
+#include <utility>
 
 namespace pgweir {
 
@@ -18,8 +19,13 @@ Logger::Logger() : sinks_(std::make_unique<Sinks>()) {}
 Logger::~Logger() = default;
 
 void Logger::set_sinks(std::vector<std::unique_ptr<LogSink>> sinks) {
+  bool keeps = false;
+  for (const auto& sink : sinks)
+    keeps = keeps || sink->keeps_fields();
+  std::vector<std::unique_ptr<LogSink>> old;  // ends outside the lock
   std::lock_guard lock(sinks_->mutex);
-  sinks_->all = std::move(sinks);
+  old = std::exchange(sinks_->all, std::move(sinks));
+  keeps_fields_.store(keeps, std::memory_order_relaxed);
 }
 
 void Logger::reopen() {
@@ -28,9 +34,14 @@ void Logger::reopen() {
     sink->reopen();
 }
 
-void Logger::write(Level level, std::string_view text, std::initializer_list<LogField> fields) {
-  if (!wants(level)) return;
-  LogRecord record{level, text, fields.begin(), fields.size()};
+void Logger::tick() {
+  std::lock_guard lock(sinks_->mutex);
+  for (auto& sink : sinks_->all)
+    sink->tick();
+}
+
+void Logger::write(const LogRecord& record) {
+  if (!wants(record.level)) return;
   std::lock_guard lock(sinks_->mutex);
   for (auto& sink : sinks_->all)
     sink->write(record);

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/event.hpp"
+
 namespace pgweir {
 
 // In the order of urgency; the names are PgBouncer's (compat/config_file.md, section 11).
@@ -26,6 +28,7 @@ struct LogRecord {
   std::string_view text;   // one message, prefix "C-0x...: db/user@host:port " included
   const LogField* fields;  // may be null
   size_t field_count;
+  std::string_view kind = {};  // name_of(Event) or a close reason's name; empty: none. Lives for ever
 };
 
 class LogSink {
@@ -33,6 +36,8 @@ class LogSink {
   virtual ~LogSink() = default;
   virtual void write(const LogRecord& record) = 0;  // called by any thread, one at a time
   virtual void reopen() {}
+  virtual void tick() {}  // about once a second
+  virtual bool keeps_fields() const { return false; }
 };
 
 class Logger {
@@ -48,18 +53,25 @@ class Logger {
   // Replaces the sinks; until the first call records go nowhere.
   void set_sinks(std::vector<std::unique_ptr<LogSink>> sinks);
   void reopen();
+  void tick();
+  // Whether a sink wants the fields of a record: who has none to keep them need not make any.
+  bool keeps_fields() const { return keeps_fields_.load(std::memory_order_relaxed); }
 
-  void write(Level level, std::string_view text, std::initializer_list<LogField> fields = {});
+  void write(const LogRecord& record);
+  void write(Level level, Event event, std::string_view text, std::initializer_list<LogField> fields = {}) {
+    write({level, text, fields.begin(), fields.size(), name_of(event)});
+  }
 
-  void fatal(std::string_view text) { write(Level::kFatal, text); }
-  void error(std::string_view text) { write(Level::kError, text); }
-  void warning(std::string_view text) { write(Level::kWarning, text); }
-  void log(std::string_view text) { write(Level::kLog, text); }
-  void debug(std::string_view text) { write(Level::kDebug, text); }
+  void fatal(Event event, std::string_view text) { write(Level::kFatal, event, text); }
+  void error(Event event, std::string_view text) { write(Level::kError, event, text); }
+  void warning(Event event, std::string_view text) { write(Level::kWarning, event, text); }
+  void log(Event event, std::string_view text) { write(Level::kLog, event, text); }
+  void debug(std::string_view text) { write({Level::kDebug, text, nullptr, 0}); }  // of no kind
 
  private:
   struct Sinks;
   std::unique_ptr<Sinks> sinks_;
+  std::atomic<bool> keeps_fields_{false};
   std::atomic<int> limit_{static_cast<int>(Level::kLog)};
 };
 

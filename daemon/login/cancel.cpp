@@ -61,12 +61,12 @@ net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros
   Inbox inbox(stream);
   std::string error = co_await dial(hub, stream, target.address, deadline);
   if (!error.empty()) {
-    hub.log.warning(cat("cancel request to ", target.address.text(), " failed: ", error));
+    hub.log.warning(Event::kCancelFailed, cat("cancel request to ", target.address.text(), " failed: ", error));
     co_return CancelSent::kNo;
   }
   SecuredResult secured = co_await secure(stream, target.tls, target.host, deadline);
   if (secured.how == Secured::kRefused || secured.how == Secured::kFailed) {
-    hub.log.warning(cat("cancel request to ", target.address.text(), " failed: ", secured.why));
+    hub.log.warning(Event::kCancelFailed, cat("cancel request to ", target.address.text(), " failed: ", secured.why));
     co_return CancelSent::kNo;
   }
   std::string request;
@@ -79,8 +79,8 @@ net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros
     noise += inbox.take_rest().size();
   }
   if (got == Got::kEof) co_return CancelSent::kDelivered;
-  hub.log.warning(cat("cancel request to ", target.address.text(), " may still arrive: the server has not closed its ",
-                      "connection in time"));
+  hub.log.warning(Event::kCancelFailed, cat("cancel request to ", target.address.text(),
+                                            " may still arrive: the server has not closed its ", "connection in time"));
   co_return CancelSent::kInDoubt;
 }
 

@@ -5,6 +5,7 @@
 #include "auth/userlist.hpp"
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
+#include "session/say.hpp"
 
 namespace pgweir::login {
 
@@ -77,8 +78,9 @@ void log_attempt(ClientLogin& login) {
   if (!login.snapshot->global.log_connections) return;
   std::string tls = login.client.stream.tls_info();
   if (tls.empty()) tls = "no";
-  login.hub.log.log(cat(log_prefix(login.client), "login attempt: db=", login.database, " user=", login.user,
-                        " tls=", tls, " replication=", replication_word(login.client.replication)));
+  say(login.hub, login.client, session::said(Level::kLog, Event::kLoginAttempt),
+      cat("login attempt: db=", login.database, " user=", login.user, " tls=", tls,
+          " replication=", replication_word(login.client.replication)));
 }
 
 }  // namespace
@@ -98,7 +100,7 @@ bool choose_method(ClientLogin& login) {
   if (type == settings::AuthType::kHba) ask_hba(login);
   login.method = sharpened(login.method, login.secret.kind());
   if (login.method != Method::kAny && !login.known) {
-    login.hub.log.log(cat(log_prefix(login.client), "no such user: ", login.user));
+    say(login.hub, login.client, session::said(Level::kLog, Event::kLoginFailed), cat("no such user: ", login.user));
   }
   return true;
 }
@@ -114,9 +116,10 @@ bool enter_pool(ClientLogin& login) {
   }
   bool made = false;
   if (!login.entry) login.entry = hub.books.database(login.database, &made);
-  if (made) hub.log.log(cat("registered new auto-database: ", login.database));
+  if (made) hub.log.log(Event::kDatabaseMade, cat("registered new auto-database: ", login.database));
   if (!login.entry || login.entry->removed) {
-    hub.log.log(cat(log_prefix(client), "login failed: db=", login.database, " user=", login.user));
+    say(hub, client, session::said(Level::kLog, Event::kLoginFailed),
+        cat("login failed: db=", login.database, " user=", login.user));
     return login.refuse(cat("no such database: ", login.database));
   }
   client.database = login.entry;
@@ -126,7 +129,8 @@ bool enter_pool(ClientLogin& login) {
   const std::string forced = config->user.value_or(std::string());
   if (login.method == Method::kAny) {
     if (forced.empty()) {
-      hub.log.error(cat(log_prefix(client), "auth_type=any needs user= in the entry of database ", login.database));
+      say(hub, client, session::said(Level::kError, Event::kLoginFailed),
+          cat("auth_type=any needs user= in the entry of database ", login.database));
       return login.refuse("bouncer config error");
     }
     client.user = hub.books.user(login.user);

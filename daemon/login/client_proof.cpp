@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
 #include "login/offloaded.hpp"
+#include "session/say.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::login {
@@ -76,7 +77,8 @@ std::string_view certificate_fault(const ClientLogin& login) {
 bool prove_by_certificate(ClientLogin& login) {
   const std::string_view fault = certificate_fault(login);
   if (fault.empty()) return true;
-  login.hub.log.log(cat(log_prefix(login.client), "certificate login failed: ", fault));
+  say(login.hub, login.client, session::said(Level::kLog, Event::kLoginFailed),
+      cat("certificate login failed: ", fault));
   return login.refuse("certificate authentication failed");
 }
 

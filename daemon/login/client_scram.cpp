@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
 #include "login/offloaded.hpp"
+#include "session/say.hpp"
 #include "wire/builder.hpp"
 #include "wire/reader.hpp"
 

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
 #include "session/reasons.hpp"
+#include "session/say.hpp"
 
 namespace pgweir::login {
 
@@ -76,7 +77,8 @@ net::Task<bool> upgrade_tls(ClientLogin& login, std::string early) {
   Got got = co_await shake_hands(stream, login.deadline);
   if (got == Got::kOk) co_return true;
   if (got == Got::kError && !login.gone()) {
-    login.hub.log.write(Level::kWarning, cat(log_prefix(login.client), "TLS handshake error: ", stream.tls_error()));
+    say(login.hub, login.client, session::said(Level::kWarning, Event::kClientTlsFailed),
+        cat("TLS handshake error: ", stream.tls_error()));
   }
   co_return login.stopped(got);
 }

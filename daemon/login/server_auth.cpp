@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "login/offloaded.hpp"
 #include "login/server_flow.hpp"
+#include "session/say.hpp"
 #include "wire/builder.hpp"
 #include "wire/error_fields.hpp"
 #include "wire/reader.hpp"
@@ -27,7 +28,7 @@ const std::string& user_of(const ServerLogin& login) {
 }
 
 ServerStep failed(ServerLogin& login, std::string_view told, std::string_view logged) {
-  login.hub.log.error(cat(log_prefix(login.server), logged));
+  say(login.hub, login.server, session::said(Level::kError, Event::kServerRefused), logged);
   login.cannot(told);
   return ServerStep::kFailed;
 }
@@ -149,7 +150,9 @@ ServerStep on_error(ServerLogin& login, ByteView body) {
   // A server that starts up, shuts down or has no room is no answer to who asked; another host may have one.
   failure.elsewhere = failure.sqlstate == "57P03" || failure.sqlstate == "53300";
   failure.tell = failure.sqlstate != "57P03";
-  login.hub.log.warning(cat(log_prefix(login.server), "server login failed: ", severity, " ", failure.text));
+  session::Said what = session::said(Level::kWarning, Event::kServerRefused);
+  what.sqlstate = failure.sqlstate;
+  say(login.hub, login.server, what, cat("server login failed: ", severity, " ", failure.text));
   return ServerStep::kFailed;
 }
 
@@ -240,7 +243,8 @@ ServerStep on_login_message(ServerLogin& login, char type, ByteView body) {
       default: break;
     }
   }
-  login.hub.log.warning(cat(log_prefix(login.server), "unexpected packet '", type, "' during login"));
+  say(login.hub, login.server, session::said(Level::kWarning, Event::kServerNews),
+      cat("unexpected packet '", type, "' during login"));
   login.fail(Reason::kServerUnknownPacket, "unknown pkt");
   return ServerStep::kFailed;
 }

@@ -7,6 +7,7 @@
 #include "login/greeting.hpp"
 #include "login/server_flow.hpp"
 #include "net/wait.hpp"
+#include "session/say.hpp"
 
 namespace pgweir::login {
 
@@ -132,8 +133,8 @@ net::Task<bool> log_in_somewhere(ServerLogin& login) {
     if (!login.failure.elsewhere) co_return false;
     login.shared->database->host_failed(*host, login.hub.now(), login.snapshot->global.server_login_retry);
     if (left > 1) {
-      login.hub.log.log(cat(log_prefix(login.server), "host ", login.server.place, " failed (", login.failure.text,
-                            "), trying the next one"));
+      say(login.hub, login.server, session::said(Level::kLog, Event::kServerUnreachable),
+          cat("host ", login.server.place, " failed (", login.failure.text, "), trying the next one"));
     }
   }
   co_return false;
@@ -148,7 +149,8 @@ net::Task<bool> settle(ServerLogin& login) {
   Drained drained = co_await drain(exchange);
   if (login.gone()) co_return false;
   if (!exchange.error.empty()) {
-    login.hub.log.warning(cat(log_prefix(login.server), "connect_query failed: ", exchange.error));
+    say(login.hub, login.server, session::said(Level::kWarning, Event::kConnectQueryFailed),
+        cat("connect_query failed: ", exchange.error));
   }
   if (drained == Drained::kDone) co_return true;
   co_return login.fail(drained == Drained::kTimeout ? Got::kTimeout : Got::kEof);

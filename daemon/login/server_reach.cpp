@@ -6,6 +6,7 @@
 #include "login/connect.hpp"
 #include "login/server_flow.hpp"
 #include "net/resolver.hpp"
+#include "session/say.hpp"
 
 namespace pgweir::login {
 
@@ -41,8 +42,8 @@ net::Task<std::vector<net::Address>> find_addresses(ServerLogin& login) {
   net::Lookup found = co_await login.hub.resolver.lookup(login.hub.loop, login.server.place, login.attempt_end);
   if (!found) {
     login.fail(Reason::kServerDnsFailed, "server DNS lookup failed");
-    login.hub.log.warning(
-        cat(log_prefix(login.server), "DNS lookup failed: ", login.server.place, ": ", found.error().message));
+    say(login.hub, login.server, session::said(Level::kWarning, Event::kServerUnreachable),
+        cat("DNS lookup failed: ", login.server.place, ": ", found.error().message));
     co_return std::move(addresses);
   }
   addresses = found.take();
@@ -61,14 +62,15 @@ net::Task<bool> dial_one(ServerLogin& login, net::Address address, Micros until)
   } else {
     login.fail(Reason::kServerConnectFailed, "connect failed");
   }
-  login.hub.log.warning(cat(log_prefix(login.server), where, ": ", error));
+  say(login.hub, login.server, session::said(Level::kWarning, Event::kServerUnreachable), cat(where, ": ", error));
   co_return false;
 }
 
 void log_secured(ServerLogin& login) {
   const net::Stream& stream = login.server.stream;
   if (!login.snapshot->global.log_connections) return;
-  login.hub.log.log(cat(log_prefix(login.server), "SSL established: ", stream.tls_info()));
+  say(login.hub, login.server, session::said(Level::kLog, Event::kServerTls),
+      cat("SSL established: ", stream.tls_info()));
 }
 
 net::Task<bool> secure_host(ServerLogin& login) {
@@ -80,7 +82,7 @@ net::Task<bool> secure_host(ServerLogin& login) {
     log_secured(login);
     co_return true;
   }
-  hub.log.warning(cat(log_prefix(login.server), result.why));
+  say(hub, login.server, session::said(Level::kWarning, Event::kServerRefused), result.why);
   if (result.how == Secured::kRefused) co_return login.fail(Reason::kServerTlsRefused, result.why);
   if (result.why == "timeout") co_return login.fail(Got::kTimeout);
   co_return login.fail(Reason::kServerLost, "server conn crashed?");
@@ -103,8 +105,8 @@ net::Task<bool> reach_host(ServerLogin& login) {
   if (!reached) co_return false;
   login.server.last_activity = login.hub.now();
   if (login.snapshot->global.log_connections) {
-    login.hub.log.log(
-        cat(log_prefix(login.server), "new connection to server (from ", login.server.stream.local().text(), ")"));
+    say(login.hub, login.server, session::said(Level::kLog, Event::kServerConnected),
+        cat("new connection to server (from ", login.server.stream.local().text(), ")"));
   }
   reached = co_await secure_host(login);
   co_return reached;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "session/say.hpp"
 
 namespace pgweir::relay {
 
@@ -226,7 +227,8 @@ void Relay::lost(Server& server, const net::IoResult& got) {
   bool told = !server.last_error.empty();
   hub_.outbox.flush_end(*server.client);
   // The number of an error is for the log; the client is told in words.
-  if (!told && !detail.empty()) hub_.log.write(Level::kLog, cat(log_prefix(server), "cannot read: ", detail));
+  if (!told && !detail.empty())
+    say(hub_, server, session::said(Level::kLog, Event::kServerNews), cat("cannot read: ", detail));
   close_server(hub_, server, told ? Reason::kServerFatal : Reason::kServerLost, server.last_error);
 }
 

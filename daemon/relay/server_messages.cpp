@@ -1,6 +1,7 @@
 // What the messages of a server mean: the ledger's verdict, parameters, confirmations, the end of a transaction.
 #include "base/text.hpp"
 #include "relay/relay.hpp"
+#include "session/say.hpp"
 #include "track/statement_news.hpp"
 #include "wire/builder.hpp"
 #include "wire/error_fields.hpp"
@@ -107,8 +108,8 @@ Relay::Scan Relay::on_unlinked(Server& server, Piece& piece, char type, ByteView
     return Scan::kDone;
   }
   wire::ErrorFields fields = wire::parse_error_fields(type == 'E' ? body : ByteView());
-  hub_.log.write(Level::kWarning, cat(log_prefix(server), "got packet '", type, "' from server when not linked",
-                                      fields.message.empty() ? "" : ": ", fields.message));
+  say(hub_, server, session::said(Level::kWarning, Event::kServerNews),
+      cat("got packet '", type, "' from server when not linked", fields.message.empty() ? "" : ": ", fields.message));
   close_server(hub_, server, type == 'E' ? Reason::kServerLostIdle : Reason::kServerUnsolicited, fields.message);
   return Scan::kClosed;
 }

@@ -84,7 +84,9 @@ Result<void> Control::open() {
   // For tests of the watchdog against the program as it is shipped; asked for by whoever starts it, and told.
   const char* wish = std::getenv("PGWEIR_TEST_ORDERS");  // NOLINT(concurrency-mt-unsafe): nobody sets any
   test_orders_ = wish && std::string_view(wish) == "1";
-  if (test_orders_) log_.warning("PGWEIR_TEST_ORDERS is set: the control socket takes orders that make workers hang");
+  if (test_orders_)
+    log_.warning(Event::kTestOrders,
+                 "PGWEIR_TEST_ORDERS is set: the control socket takes orders that make workers hang");
   return {};
 }
 
@@ -148,7 +150,7 @@ void Control::sweep() {
 
 std::string Control::obey(std::string_view order) {
   if (order == "reload") {
-    log_.log("asked to reload by the control socket, re-reading config");
+    log_.log(Event::kReloadAsked, "asked to reload by the control socket, re-reading config");
     Result<void> done = director_.reload();
     return done ? std::string("ok") : cat("error ", done.error().message);
   }

@@ -23,10 +23,13 @@ class LogSetup {
 
  private:
   Result<void> open_file(const std::string& path);
+  void keep_journal(const std::string& path);  // empty: none
 
   Logger& log_;
   bool to_stderr_;
   int verbose_;
+  std::string journal_path_;
+  std::shared_ptr<LogSink> journal_;
   std::shared_ptr<LogSink> file_;  // shared with the logger, so that it survives a failure to open another one
 };
 

@@ -9,6 +9,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include <ctime>
 
 #include "base/text.hpp"
+#include "service/lossy_sink.hpp"
 
 namespace pgweir::service {
 
@@ -23,9 +25,19 @@ namespace {
 
 constexpr std::string_view kCut = " [cut]";
 
-int priority_of(Level level) {
-  static constexpr int kPriorities[] = {LOG_CRIT, LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
-  return kPriorities[static_cast<int>(level)];
+// Of the character in front; 0: it is none of UTF-8.
+size_t utf8_length(std::string_view text) {
+  auto byte = [text](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4) return 0;
+  for (size_t at = 1; at < length; ++at) {
+    if ((byte(at) & 0xC0) != 0x80) return 0;
+  }
+  const bool overlong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xF0 && byte(1) < 0x90);
+  const bool beyond = (first == 0xED && byte(1) > 0x9F) || (first == 0xF4 && byte(1) > 0x8F);
+  return overlong || beyond ? 0 : length;
 }
 
 // `head` before the first line of `text`, `next` and a tab before every other one.
@@ -51,22 +63,6 @@ std::string compose(std::string_view head, std::string_view text, std::string_vi
   }
   return out;
 }
-
-// What the sinks have in common: a line about lines that were lost, in front of the first one that was not.
-class LossySink : public LogSink {
- public:
-  void write(const LogRecord& record) override {
-    if (lost_ > 0) {
-      std::string text = cat(lost_, " log lines were lost here: nobody took them");
-      if (put(LogRecord{Level::kWarning, text, nullptr, 0})) lost_ = 0;
-    }
-    if (lost_ > 0 || !put(record)) ++lost_;
-  }
-
- private:
-  virtual bool put(const LogRecord& record) = 0;
-  unsigned long lost_ = 0;
-};
 
 class StreamSink final : public LossySink {
  public:
@@ -175,6 +171,21 @@ bool LineWriter::write(int fd, std::string_view line) {
   return true;
 }
 
+int syslog_priority(Level level) {
+  static constexpr int kPriorities[] = {LOG_CRIT, LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
+  return kPriorities[static_cast<int>(level)];
+}
+
+std::string plain_text(std::string_view text) {
+  std::string out = compose("", text, "");
+  for (size_t at = 0; at < out.size();) {
+    size_t length = utf8_length(std::string_view(out).substr(at));
+    if (length == 0) out[at] = '?';
+    at += std::max<size_t>(length, 1);
+  }
+  return out;
+}
+
 std::string log_line(const LogRecord& record) {
   timeval now{};
   gettimeofday(&now, nullptr);
@@ -189,7 +200,7 @@ std::string log_line(const LogRecord& record) {
 }
 
 std::string journal_line(const LogRecord& record) {
-  std::string head = cat("<", priority_of(record.level), ">");
+  std::string head = cat("<", syslog_priority(record.level), ">");
   return compose(head, record.text, head) + '\n';
 }
 
@@ -199,7 +210,7 @@ std::string syslog_line(const LogRecord& record, std::string_view ident, int fac
   localtime_r(&now, &parts);
   char date[64];
   std::strftime(date, sizeof date, "%b %e %H:%M:%S", &parts);
-  std::string head = cat("<", facility | priority_of(record.level), ">", date, " ", ident, "[", getpid(), "]: ");
+  std::string head = cat("<", facility | syslog_priority(record.level), ">", date, " ", ident, "[", getpid(), "]: ");
   return compose(head, record.text, "");
 }
 

@@ -23,6 +23,10 @@ std::string log_line(const LogRecord& record);
 std::string journal_line(const LogRecord& record);
 // A datagram for /dev/log: "<30>Jan 31 12:00:00 IDENT[4711]: text".
 std::string syslog_line(const LogRecord& record, std::string_view ident, int facility);
+// Of syslog and the journal: LOG_CRIT and so on.
+int syslog_priority(Level level);
+// As in the lines above: newline and tab, no other control characters; and what is no UTF-8 becomes '?'.
+std::string plain_text(std::string_view text);
 // Whether standard error is connected to the journal (JOURNAL_STREAM names its device and inode).
 bool stderr_is_journal();
 // LOG_DAEMON and so on; LOG_DAEMON for a name that is none.

@@ -39,7 +39,7 @@ Result<void> PidFile::check(const std::string& path, Logger& log) {
   bool ours = is_pid && pid == getpid();
   bool running = !is_pid || ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
   if (running && !ours) return Error{cat("pidfile '", path, "' exists, another instance running?")};
-  log.log("stale pidfile, removing");
+  log.log(Event::kProcessUp, "stale pidfile, removing");
   ::unlink(path.c_str());
   return {};
 }
@@ -102,10 +102,12 @@ void raise_descriptor_limit(long max_client_conn, long expected, Logger& log) {
     raised.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
-  log.log(cat("kernel file descriptor limit: ", limit_text(limit.rlim_cur), " (hard: ", limit_text(limit.rlim_max),
+  log.log(Event::kDescriptors,
+          cat("kernel file descriptor limit: ", limit_text(limit.rlim_cur), " (hard: ", limit_text(limit.rlim_max),
               "); max_client_conn: ", max_client_conn, ", max expected fd use: ", expected));
   if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= static_cast<rlim_t>(expected)) return;
   log.warning(
+      Event::kDescriptorsFew,
       cat("the file descriptor limit of ", limit_text(limit.rlim_cur), " is less than the ", expected,
           " descriptors that max_client_conn and the pool sizes may need: connections above it will be refused; "
           "raise LimitNOFILE (systemd) or ulimit -n, or lower max_client_conn"));

@@ -63,7 +63,7 @@ void Signals::handle(int number) {
   switch (number) {
     case SIGHUP:
       log_.reopen();  // for logrotate, also when the configuration is refused
-      log_.log("got SIGHUP, re-reading config");
+      log_.log(Event::kReloadAsked, "got SIGHUP, re-reading config");
       (void)director_.reload().ok();
       return;
     case SIGTERM:
@@ -85,7 +85,7 @@ void Signals::shut_down(workers::ShutdownKind kind, const char* name, const char
     return director_.shutdown(ShutdownKind::kImmediate, cat("got ", name, " while shutting down, fast exit"));
   const std::string why = cat("got ", name, ", shutting down, ", what);
   if (director_.mode() != pool::Mode::kSuspended) return director_.shutdown(kind, why);
-  log_.log(why);
+  log_.log(Event::kShutdown, why);
   director_.fail("suspend was in progress, going down immediately");
 }
 
@@ -98,17 +98,19 @@ void Signals::drain() {
 }
 
 void Signals::pause() {
-  if (director_.stopping()) return log_.log("got SIGUSR1, ignored while shutting down");
-  if (director_.mode() != pool::Mode::kRunning) return log_.log("got SIGUSR1, but already paused/suspended");
-  log_.log("got SIGUSR1, pausing all activity");
+  if (director_.stopping()) return log_.log(Event::kPauseOrResume, "got SIGUSR1, ignored while shutting down");
+  if (director_.mode() != pool::Mode::kRunning)
+    return log_.log(Event::kPauseOrResume, "got SIGUSR1, but already paused/suspended");
+  log_.log(Event::kPauseOrResume, "got SIGUSR1, pausing all activity");
   director_.pause_all();
 }
 
 void Signals::resume() {
-  if (director_.stopping()) return log_.log("got SIGUSR2, ignored while shutting down");
+  if (director_.stopping()) return log_.log(Event::kPauseOrResume, "got SIGUSR2, ignored while shutting down");
   const pool::Mode mode = director_.mode();
-  if (mode == pool::Mode::kRunning) return log_.log("got SIGUSR2, but not paused/suspended");
-  log_.log(cat("got SIGUSR2, continuing from ", mode == pool::Mode::kPaused ? "PAUSE" : "SUSPEND"));
+  if (mode == pool::Mode::kRunning) return log_.log(Event::kPauseOrResume, "got SIGUSR2, but not paused/suspended");
+  log_.log(Event::kPauseOrResume,
+           cat("got SIGUSR2, continuing from ", mode == pool::Mode::kPaused ? "PAUSE" : "SUSPEND"));
   director_.resume_all();
 }
 

@@ -32,9 +32,9 @@ class Start {
     if (line_.check_config) return report(loaded);
     (void)sinks_.apply(nullptr).ok();
     for (const auto& problem : loaded.errors)
-      log_.error(settings::describe(problem));
+      log_.error(Event::kSettingsProblem, settings::describe(problem));
     for (const auto& problem : loaded.warnings)
-      log_.warning(settings::describe(problem));
+      log_.warning(Event::kSettingsProblem, settings::describe(problem));
     if (!loaded.snapshot) return fatal("cannot load config file", EINVAL);
     snapshot_ = loaded.snapshot;
     Result<void> prepared = prepare();
@@ -45,7 +45,7 @@ class Start {
  private:
   // `code`: of errno, where one says what is wrong.
   int fatal(const std::string& text, int code = 0) {
-    log_.fatal(text);
+    log_.fatal(Event::kStartFailed, text);
     notify_failed(cat("cannot start: ", text), code);
     return 1;
   }
@@ -102,8 +102,8 @@ class Start {
     for (const auto& file : files) {
       if (!file.used || file.path.empty() || ::access(file.path.c_str(), R_OK) == 0) continue;
       if (errno != EACCES) continue;  // missing: told already
-      log_.warning(cat(file.setting, " \"", file.path, "\" was read as root, but user ", user,
-                       " cannot read it: a reload will be refused"));
+      log_.warning(Event::kSettingsProblem, cat(file.setting, " \"", file.path, "\" was read as root, but user ", user,
+                                                " cannot read it: a reload will be refused"));
     }
   }
 
@@ -119,7 +119,7 @@ class Start {
     std::vector<std::string> unusable;
     passed_ = passed_sockets(&unusable);
     for (const std::string& text : unusable)
-      log_.warning(text);
+      log_.warning(Event::kListenIgnored, text);
     if (line_.reboot && (under_service_manager() || !passed_.empty()))
       return Error{"cannot reboot under service manager"};
     const std::string& user = line_.user.empty() ? global.user : line_.user;
@@ -148,14 +148,14 @@ class Start {
   // Somebody serves on our unix socket: another instance. -R does not take its sockets over; it is honest about that.
   Result<void> make_room() {
     if (line_.reboot) {
-      log_.warning("-R is deprecated: let the service manager restart pgweir");
+      log_.warning(Event::kSettingsProblem, "-R is deprecated: let the service manager restart pgweir");
       if (snapshot_->global.unix_socket_dir.empty()) return Error{"cannot reboot if unix dir not configured"};
       if (snapshot_->global.unix_socket_dir[0] == '@') return Error{"cannot reboot with abstract Unix socket"};
     }
     if (!passed_.empty()) return {};
     std::string path = socket_path();
     if (path.empty() || !net::unix_socket_in_use(path)) {
-      if (line_.reboot) log_.log("old process not found, try to continue normally");
+      if (line_.reboot) log_.log(Event::kProcessUp, "old process not found, try to continue normally");
       return {};
     }
     std::string text = "unix socket is in use, cannot continue";
@@ -177,7 +177,7 @@ class Start {
     workers::Hooks hooks;
     hooks.settings_changed = [this](const pool::SnapshotPtr& snapshot) {
       Result<void> applied = sinks_.apply(&snapshot->global);
-      if (!applied) log_.error(cat(applied.error().message, "; the log goes on as before"));
+      if (!applied) log_.error(Event::kSettingsProblem, cat(applied.error().message, "; the log goes on as before"));
     };
     hooks.reloading = notify_reloading;
     hooks.ready = notify_ready;
@@ -209,9 +209,9 @@ class Start {
     PidFile pid_file;
     Result<void> written = pid_file.write(global.pidfile);
     if (!written) return fatal(written.error().message);
-    log_.log(cat("process up: pgweir ", kVersion, " (", kPeerVersion, " compatible), libevent ",
-                 net::libevent_version(), ", tls: ", OpenSSL_version(OPENSSL_VERSION),
-                 ", workers: ", global.worker_count()));
+    log_.log(Event::kProcessUp, cat("process up: pgweir ", kVersion, " (", kPeerVersion, " compatible), libevent ",
+                                    net::libevent_version(), ", tls: ", OpenSSL_version(OPENSSL_VERSION),
+                                    ", workers: ", global.worker_count()));
     return (*director)->run();
   }
 

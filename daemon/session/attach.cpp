@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "session/patience.hpp"
+#include "session/say.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::session {
@@ -29,10 +30,10 @@ bool logs_close(const Hub& hub, const ReasonRow& row) {
 }
 
 template <class Connection>
-void log_close(Hub& hub, const Connection& connection, const ReasonRow& row, std::string_view text) {
+void log_close(Hub& hub, const Connection& connection, const ReasonRow& row, std::string_view text,
+               std::string_view sqlstate) {
   long age = static_cast<long>((hub.now() - connection.connected_at) / kSecond);
-  hub.log.write(row.level, cat(log_prefix(connection), "closing because: ", text, " (age=", age, "s)"),
-                {{"REASON", row.name}, {"SQLSTATE", row.sqlstate}});
+  say(hub, connection, {row.level, row.name, row.name, sqlstate}, cat("closing because: ", text, " (age=", age, "s)"));
 }
 
 bool in_sync(const Client* client, const Server& server) {
@@ -249,8 +250,8 @@ void feed(Hub& hub, LocalPool& pool, bool refused) {
       case Step::kLaunch: {
         const pool::Quota& size = pool.shared().servers;
         if (size.limit() > 0 && size.used() > size.limit()) {
-          hub.log.warning(cat(pool.shared().database->name, "/", pool.shared().user->name,
-                              ": taking connection from reserve_pool"));
+          hub.log.warning(Event::kReservePool, cat(pool.shared().database->name, "/", pool.shared().user->name,
+                                                   ": taking connection from reserve_pool"));
         }
         hub.launch(pool, std::move(step.slot));
         break;
@@ -270,9 +271,9 @@ void close_client(Hub& hub, Client& client, Reason reason, std::string_view text
   bool mid_message = server && server->body_left > 0 && !server->body_dropped;
   say_goodbye(hub, client, mid_message, code, told);
   if (!told.empty() && hub.snapshot->global.log_pooler_errors) {
-    hub.log.write(Level::kWarning, cat(log_prefix(client), "pooler error: ", told), {{"SQLSTATE", code}});
+    say(hub, client, {Level::kWarning, name_of(Event::kPoolerError), row.name, code}, cat("pooler error: ", told));
   }
-  if (logs_close(hub, row)) log_close(hub, client, row, text.empty() ? row.log_text : text);
+  if (logs_close(hub, row)) log_close(hub, client, row, text.empty() ? row.log_text : text, code);
   ++hub.tally.closes[static_cast<size_t>(reason)];
 
   part(hub, client, reason, row.fate);
@@ -294,7 +295,8 @@ void close_server(Hub& hub, Server& server, Reason reason, std::string_view deta
   if (server.state() == ServerState::kGone || server.state() == ServerState::kClosing) return;
   const ReasonRow& row = row_of(reason);
   if (logs_close(hub, row))
-    log_close(hub, server, row, detail.empty() ? std::string(row.log_text) : cat(row.log_text, ": ", detail));
+    log_close(hub, server, row, detail.empty() ? std::string(row.log_text) : cat(row.log_text, ": ", detail),
+              row.sqlstate);
   ++hub.tally.closes[static_cast<size_t>(reason)];
   bool half_sent = false;
   if (Client* client = server.client) {
@@ -339,8 +341,15 @@ void bury(Hub& hub, Server& server) {
 
 void impossible(Hub& hub, Client* client, Server* server, std::string_view what) {
   ++hub.tally.impossible;
-  std::string prefix = client ? log_prefix(*client) : server ? log_prefix(*server) : std::string();
-  hub.log.write(Level::kError, cat(prefix, "impossible state: ", what, ", closing this pair of connections"));
+  const Said said_of = said(Level::kError, Event::kImpossible);
+  const std::string text = cat("impossible state: ", what, ", closing this pair of connections");
+  if (client) {
+    say(hub, *client, said_of, text);
+  } else if (server) {
+    say(hub, *server, said_of, text);
+  } else {
+    hub.log.error(Event::kImpossible, text);
+  }
   if (server) close_server(hub, *server, Reason::kImpossibleState);
   if (client) close_client(hub, *client, Reason::kImpossibleState);
 }
@@ -348,9 +357,9 @@ void impossible(Hub& hub, Client* client, Server* server, std::string_view what)
 void note_mismatch(Hub& hub, const Server& server, char type, std::string_view to) {
   ++hub.tally.mismatches;
   std::string what = type == 0 ? std::string("a header that no message has") : cat("'", type, "'");
-  hub.log.write(Level::kError,
-                cat(log_prefix(server), "server sent ", what, " to ", to, ", which nothing it was asked explains (",
-                    server.replies.owed_text(), "): connection closed, not reused"));
+  say(hub, server, said(Level::kError, Event::kUnexplainedAnswer),
+      cat("server sent ", what, " to ", to, ", which nothing it was asked explains (", server.replies.owed_text(),
+          "): connection closed, not reused"));
 }
 
 }  // namespace pgweir::session

@@ -60,6 +60,11 @@ Result<void> check_name_or_address(const std::string& item) {
   return {};
 }
 
+Result<void> check_journal(const std::string& text) {
+  if (text == "auto" || text == "off" || text.starts_with("/")) return {};
+  return Error{"must be auto, off, or the absolute path of a socket"};
+}
+
 Result<void> check_listen_addr(const std::string& text) {
   for (const std::string& item : split_names(text)) {
     if (item == "*") continue;
@@ -79,6 +84,7 @@ Result<void> check_text(const std::string& name, const std::string& text) {
       {"client_tls_dheparams", check_dheparams},
       {"unix_socket_dir", check_socket_dir},
       {"listen_addr", check_listen_addr},
+      {"journal", check_journal},
   };
   auto check = kChecks.find(name);
   return check == kChecks.end() ? Result<void>() : check->second(text);

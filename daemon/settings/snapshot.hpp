@@ -83,6 +83,7 @@ struct Global {
   Micros query_timeout{};
   int64_t query_wait_notify{};
   Micros shutdown_timeout{};
+  std::string journal;
   Micros query_wait_timeout{};
   int64_t reserve_pool_size{};
   Micros reserve_pool_timeout{};

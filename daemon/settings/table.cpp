@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "base/text.hpp"
 #include "settings/check.hpp"
@@ -159,6 +160,23 @@ const Row* find_row(const std::string& name) {
   return found != rows.end() && found->name == known ? &*found : nullptr;
 }
 
+namespace {
+
+// credential:NAME is what LoadCredential=NAME:... of the unit has put in place; anything else is a path.
+Result<std::string> file_of(const std::string& text) {
+  constexpr std::string_view kPrefix = "credential:";
+  if (!text.starts_with(kPrefix)) return text;
+  const std::string name = text.substr(kPrefix.size());
+  if (name.empty() || name[0] == '.' || name.find('/') != std::string::npos)
+    return Error{"credential: wants the name of a credential, without / and no . in front"};
+  const char* place = std::getenv("CREDENTIALS_DIRECTORY");  // NOLINT(concurrency-mt-unsafe): nobody sets any
+  if (!place || *place != '/')
+    return Error{"is a credential, but the service manager has passed none (see LoadCredential= in systemd.exec(5))"};
+  return cat(place, "/", name);
+}
+
+}  // namespace
+
 Result<void> assign(Global& global, const Row& row, const std::string& text) {
   switch (row.kind) {
     case Kind::kBool: return store<bool>(global, row, parse_bool(text));
@@ -174,8 +192,10 @@ Result<void> assign(Global& global, const Row& row, const std::string& text) {
     case Kind::kLoadBalance: return Error{"is not a global setting"};
     case Kind::kText: break;
   }
-  Result<void> fine = check_text(row.name, text);
-  if (fine) global.*std::get<std::string Global::*>(row.member) = text;
+  Result<std::string> value = row.flags & kFile ? file_of(text) : Result<std::string>(text);
+  if (!value) return value.error();
+  Result<void> fine = check_text(row.name, *value);
+  if (fine) global.*std::get<std::string Global::*>(row.member) = value.take();
   return fine;
 }
 

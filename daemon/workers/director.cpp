@@ -96,7 +96,7 @@ int DirectorImpl::run() {
 Result<void> DirectorImpl::reload() {
   if (hooks_.reloading) hooks_.reloading();
   Result<void> done = load_and_apply();
-  if (!done) log_.warning("config file loading failed");
+  if (!done) log_.warning(Event::kReloadFailed, "config file loading failed");
   if (hooks_.ready) hooks_.ready();
   return done;
 }
@@ -106,9 +106,9 @@ Result<void> DirectorImpl::load_and_apply() {
   const std::string& named = running->global.conffile;
   settings::LoadResult loaded = settings::load(named.empty() ? options_.config_path : named, running);
   for (const auto& problem : loaded.errors)
-    log_.error(settings::describe(problem));
+    log_.error(Event::kSettingsProblem, settings::describe(problem));
   for (const auto& problem : loaded.warnings)
-    log_.warning(settings::describe(problem));
+    log_.warning(Event::kSettingsProblem, settings::describe(problem));
   if (!loaded.snapshot) {
     return Error{loaded.errors.empty() ? "configuration has errors" : settings::describe(loaded.errors.front()),
                  "F0000"};
@@ -119,7 +119,8 @@ Result<void> DirectorImpl::load_and_apply() {
                  "F0000"};
   }
   for (const std::string& name : settings::needs_restart(*running, *loaded.snapshot)) {
-    log_.warning(cat("setting ", name, " has changed in the file, but needs a restart to take effect"));
+    log_.warning(Event::kNeedsRestart,
+                 cat("setting ", name, " has changed in the file, but needs a restart to take effect"));
   }
   auto changed = std::make_shared<settings::Snapshot>(*loaded.snapshot);
   settings::keep_restart_settings(running->global, changed->global);
@@ -129,12 +130,12 @@ Result<void> DirectorImpl::load_and_apply() {
 Result<void> DirectorImpl::set(const std::string& key, const std::string& value, std::string* notice) {
   auto changed = settings::with_setting(books_.snapshot(), key, value);
   if (!changed) {
-    log_.error(changed.error().message);
+    log_.error(Event::kSettingsProblem, changed.error().message);
     return changed.error();
   }
   Result<void> done = apply(changed.take());
   if (!done && key.find("_tls") != std::string::npos) {
-    log_.error("TLS configuration could not be reloaded, keeping old configuration");
+    log_.error(Event::kSettingsProblem, "TLS configuration could not be reloaded, keeping old configuration");
     *notice = "TLS settings could not be applied, still using old configuration";
     return {};
   }
@@ -148,7 +149,7 @@ Result<void> DirectorImpl::apply(const pool::SnapshotPtr& changed) {
   auto server_tls = server_context(changed->global);
   for (const auto* context : {&client_tls, &server_tls}) {
     if (context->ok()) continue;
-    log_.error(context->error().message);
+    log_.error(Event::kSettingsProblem, context->error().message);
     return Error{context->error().message, "F0000"};
   }
   std::vector<std::string> gone = books_.apply(changed);
@@ -166,7 +167,8 @@ Result<void> DirectorImpl::apply(const pool::SnapshotPtr& changed) {
 
 void DirectorImpl::dropped(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    log_.warning(cat("dropping database '", name, "' as it does not exist anymore or inactive auto-database"));
+    log_.warning(Event::kDatabaseDropped,
+                 cat("dropping database '", name, "' as it does not exist anymore or inactive auto-database"));
     on_every_worker([name](Worker& worker) {
       worker.close_clients_of(name, session::Reason::kDatabaseRemoved);
       worker.close_servers_of(name, session::Reason::kDatabaseRemoved);

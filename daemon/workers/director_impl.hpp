@@ -99,7 +99,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void wait_for_clients();
   void drain();
   void drain_newcomers(Micros deadline);
-  void drain_clients(size_t left_before);
+  void drain_clients();
   void drain_servers(Micros deadline);
   void again_soon(const std::function<void()>& what);
 

@@ -15,7 +15,7 @@ constexpr Micros kServersPatience = 3 * kSecond;  // for PostgreSQL to close its
 }  // namespace
 
 void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
-  if (!why.empty()) log_.log(why);
+  if (!why.empty()) log_.log(Event::kShutdown, why);
   if (hooks_.stopping) hooks_.stopping();
   if (kind == ShutdownKind::kImmediate) return loop_->stop();
   lift_suspension();  // clients could not end what they have begun
@@ -34,7 +34,7 @@ void DirectorImpl::wait_for_servers() {
   wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForServers || no_servers(nullptr); },
            [this] {
              if (books_.stopping() != pool::Stopping::kWaitForServers) return;
-             log_.log("server connections dropped, exiting");
+             log_.log(Event::kShutdownDone, "server connections dropped, exiting");
              loop_->stop();
            });
 }
@@ -45,7 +45,7 @@ void DirectorImpl::wait_for_clients() {
   wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForClients || books_.clients().used() == 0; },
            [this] {
              if (books_.stopping() != pool::Stopping::kWaitForClients) return;
-             log_.log("client connections dropped, exiting");
+             log_.log(Event::kShutdownDone, "client connections dropped, exiting");
              loop_->stop();
            });
 }
@@ -70,7 +70,7 @@ void DirectorImpl::drain_newcomers(Micros deadline) {
           books_.set_stopping(pool::Stopping::kDrain);
           books_.set_mode(pool::Mode::kPaused);
           sweep_all();
-          drain_clients(0);
+          drain_clients();
         });
 }
 
@@ -83,14 +83,15 @@ void DirectorImpl::again_soon(const std::function<void()>& what) {
   wait_for([this, again = now + kLookAgain] { return loop_->now() >= again; }, what);
 }
 
-void DirectorImpl::drain_clients(size_t left_before) {
-  const bool late = loop_->now() >= drain_deadline_;
-  if (late && left_before > 0)
-    log_.warning(cat("shutdown_timeout is over, ", left_before, " clients are closed in the middle of their work"));
-  count([late](Worker& worker) { return worker.drain(late); },
+void DirectorImpl::drain_clients() {
+  count([](Worker& worker) { return worker.drain(false); },
         [this](size_t left) {
-          if (left > 0) return again_soon([this, left] { drain_clients(left); });
-          drain_servers(loop_->now() + kServersPatience);
+          if (left == 0) return drain_servers(loop_->now() + kServersPatience);
+          if (loop_->now() < drain_deadline_) return again_soon([this] { drain_clients(); });
+          log_.warning(Event::kShutdownTimeout,
+                       cat("shutdown_timeout is over, ", left, " clients are closed in the middle of their work"));
+          count([](Worker& worker) { return worker.drain(true); },
+                [this](size_t) { drain_servers(loop_->now() + kServersPatience); });
         });
 }
 
@@ -103,13 +104,13 @@ void DirectorImpl::drain_servers(Micros deadline) {
       [this, deadline](size_t) {
         if (!no_servers(nullptr) && loop_->now() < deadline)
           return again_soon([this, deadline] { drain_servers(deadline); });
-        log_.log("all connections are closed, exiting");
+        log_.log(Event::kShutdownDone, "all connections are closed, exiting");
         loop_->stop();
       });
 }
 
 void DirectorImpl::fail(const std::string& why) {
-  log_.fatal(why);
+  log_.fatal(Event::kShutdown, why);
   exit_code_ = 1;
   if (hooks_.stopping) hooks_.stopping();
   loop_->stop();

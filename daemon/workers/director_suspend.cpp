@@ -56,7 +56,7 @@ void DirectorImpl::resume_without_console() {
   count([](Worker& worker) { return worker.console_clients(); },
         [this, suspension = suspension_](size_t consoles) {
           if (consoles > 0 || !suspended(suspension)) return;
-          log_.log("no console client is left, continuing from SUSPEND");
+          log_.log(Event::kPauseOrResume, "no console client is left, continuing from SUSPEND");
           resume_all();
         });
 }

@@ -148,6 +148,7 @@ void DirectorImpl::on_tick(Micros now) {
   resume_without_console();
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
+  log_.tick();
   sample_stats();
   dropped(books_.drop_idle_automatic(now, books_.snapshot()->global.autodb_idle_timeout));
 }
@@ -161,14 +162,14 @@ void DirectorImpl::check_workers(Micros now) {
     Beat& beat = beats_[worker];
     uint64_t count = fleet_.beats(worker).load(std::memory_order_relaxed);
     if (count != beat.count || beat.at == 0) {
-      if (beat.silent) log_.warning(cat("worker ", worker, " answers again"));
+      if (beat.silent) log_.warning(Event::kWorkerBack, cat("worker ", worker, " answers again"));
       beat = {count, now, false};
     }
     if (now - beat.at <= options_.watchdog / 2) continue;
     all = false;
     if (!beat.silent) {
-      log_.error(cat("worker ", worker, " has not answered for ", (now - beat.at) / kMillisecond,
-                     " ms: no sign of life to the service manager until it does"));
+      log_.error(Event::kWorkerSilent, cat("worker ", worker, " has not answered for ", (now - beat.at) / kMillisecond,
+                                           " ms: no sign of life to the service manager until it does"));
     }
     beat.silent = true;
   }
@@ -240,7 +241,7 @@ void DirectorImpl::log_stats(Micros now, const session::Counters& totals) {
           mean(totals.wait_time, before.wait_time, totals.server_assignments, before.server_assignments), " us");
   stats_before_ = totals;
   last_stats_ = now;
-  if (books_.snapshot()->global.log_stats) log_.log(line);
+  if (books_.snapshot()->global.log_stats) log_.log(Event::kStats, line);
 }
 
 }  // namespace pgweir::workers

@@ -23,13 +23,14 @@ Result<void> Listeners::open(const settings::Global& global, const std::vector<P
 Result<void> Listeners::adopt(const std::vector<PassedSocket>& passed, const settings::Global& global) {
   for (const auto& [fd, name] : passed) {
     std::string which = cat("(fd ", fd, name.empty() ? "" : ", ", name, ")");
-    log_.log(cat("socket passed from service manager ", which));
+    log_.log(Event::kSocketPassed, cat("socket passed from service manager ", which));
     auto listener = net::Listener::adopt(loop_, fd, *this);
     if (!listener)
       return Error{cat("cannot use the socket passed from service manager ", which, ": ", listener.error().message)};
     add(listener.take());
   }
-  if (!covers(global.listen_addr)) log_.warning("sockets passed from service manager, listen_addr is ignored");
+  if (!covers(global.listen_addr))
+    log_.warning(Event::kListenIgnored, "sockets passed from service manager, listen_addr is ignored");
   return {};
 }
 
@@ -62,7 +63,7 @@ Result<void> Listeners::open_tcp(const settings::Global& global, bool* wanted) {
     for (const net::Address& address : *addresses) {
       auto listener = net::Listener::tcp(loop_, address, options, *this);
       if (!listener) {
-        log_.warning(cat("cannot listen on ", address.text(), ": ", listener.error().message));
+        log_.warning(Event::kListenFailed, cat("cannot listen on ", address.text(), ": ", listener.error().message));
         continue;
       }
       ++opened;
@@ -90,7 +91,7 @@ Result<void> Listeners::open_unix(const settings::Global& global) {
 }
 
 void Listeners::add(std::unique_ptr<net::Listener> listener) {
-  log_.log(cat("listening on ", listener->address().text()));
+  log_.log(Event::kListening, cat("listening on ", listener->address().text()));
   all_.push_back(std::move(listener));
 }
 
@@ -134,8 +135,8 @@ void Listeners::on_accept(int fd, net::Listener& listener) {
 }
 
 void Listeners::on_accept_failed(int error, net::Listener& listener) {
-  log_.error(cat("accept() failed: ", errno_text(error), ", nobody is accepted on ", listener.address().text(),
-                 " for 5 seconds"));
+  log_.error(Event::kAcceptFailed, cat("accept() failed: ", errno_text(error), ", nobody is accepted on ",
+                                       listener.address().text(), " for 5 seconds"));
 }
 
 }  // namespace pgweir::workers

@@ -90,14 +90,14 @@ void Worker::choose_sending() {
   if (wanted == outbox.has_batch()) return;
   if (!wanted) {
     outbox.set_batch(nullptr);
-    if (worker == 0) log.log("sends: one system call each (batched_sends is off)");
+    if (worker == 0) log.log(Event::kSends, "sends: one system call each (batched_sends is off)");
     return;
   }
   auto batch = net::SendBatch::create();
   if (batch) outbox.set_batch(batch.take());
   if (worker > 0) return;
-  log.log(batch ? std::string("sends: small messages leave in batches (io_uring)")
-                : cat("sends: one system call each (", batch.error().message, ")"));
+  log.log(Event::kSends, batch ? std::string("sends: small messages leave in batches (io_uring)")
+                               : cat("sends: one system call each (", batch.error().message, ")"));
 }
 
 // ---- the turn ----
@@ -177,9 +177,9 @@ void Worker::take(const NewClient& mail) {
     (void)!::write(mail.fd, message.data(), message.size());
     ::close(mail.fd);
     parts_.fleet.clients(worker).fetch_sub(1, std::memory_order_relaxed);
-    log.write(Level::kWarning,
-              cat("connection from ", mail.peer.text(), " refused: the file descriptor limit (",
-                  parts_.descriptor_limit, ") is reached, raise LimitNOFILE or lower max_client_conn"));
+    log.warning(Event::kDescriptorsFew,
+                cat("connection from ", mail.peer.text(), " refused: the file descriptor limit (",
+                    parts_.descriptor_limit, ") is reached, raise LimitNOFILE or lower max_client_conn"));
     return;
   }
   net::apply_socket_options(mail.fd, mail.peer.family(), login::socket_options(snapshot->global));

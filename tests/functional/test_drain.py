@@ -183,5 +183,5 @@ def test_a_busy_session_client_cannot_go_on_for_ever(start):
                 drain(pw)
             conn.scalar("SELECT pg_sleep(0.01)")
             answered = number
-    assert answered < drain_at + 30
+    assert answered < drain_at + 300
     assert gone(pw) == 0

@@ -59,7 +59,7 @@ def test_a_good_reload_holds_when_the_command_is_back(controlled):
     pw.write_config(default_pool_size=7)
     done = run("--reload=" + pw.control)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert pw.logged("asked to reload by the control socket")
+    pw.wait_log("asked to reload by the control socket")
     assert {r["key"]: r["value"] for r in pw.show("CONFIG")}["default_pool_size"] == "7"
 
 
@@ -68,7 +68,7 @@ def test_a_refused_reload_fails_and_says_why(controlled):
     pw.write_config(default_pool_size="many")
     done = run("--reload=" + pw.control)
     assert done.returncode == 1 and "default_pool_size" in done.stderr and "many" in done.stderr, done
-    assert pw.logged("WARNING config file loading failed")
+    pw.wait_log("WARNING config file loading failed")
     assert pw.connect().scalar("SELECT 1") == "1"
     pw.write_config(default_pool_size=3)
     assert run("--reload=" + pw.control).returncode == 0

@@ -186,7 +186,10 @@ TEST(List, ADyingItemLeavesAndADyingListLetsGo) {
 struct Heard {
   Names texts;
   Names fields;
+  Names kinds;
   int reopened = 0;
+  int ticks = 0;
+  bool keeps = false;
 };
 
 class Ear final : public LogSink {
@@ -194,10 +197,13 @@ class Ear final : public LogSink {
   explicit Ear(Heard& heard) : heard_(heard) {}
   void write(const LogRecord& record) override {
     heard_.texts.push_back(cat(level_name(record.level), ' ', record.text));
+    heard_.kinds.push_back(std::string(record.kind));
     for (size_t at = 0; at < record.field_count; ++at)
       heard_.fields.push_back(cat(record.fields[at].name, '=', record.fields[at].value));
   }
   void reopen() override { ++heard_.reopened; }
+  void tick() override { ++heard_.ticks; }
+  bool keeps_fields() const override { return heard_.keeps; }
 
  private:
   Heard& heard_;
@@ -205,23 +211,42 @@ class Ear final : public LogSink {
 
 TEST(Logger, PassesOnWhatIsWanted) {
   Logger logger;
-  logger.error("to nobody");
+  logger.error(Event::kStats, "to nobody");
   Heard heard;
   std::vector<std::unique_ptr<LogSink>> sinks;
   sinks.push_back(std::make_unique<Ear>(heard));
   sinks.push_back(std::make_unique<Ear>(heard));
   logger.set_sinks(std::move(sinks));
   logger.debug("off by default");
-  logger.write(Level::kLog, "hello", {{"CLIENT_ADDR", "::1"}});
+  logger.write(Level::kLog, Event::kListening, "hello", {{"CLIENT_ADDR", "::1"}});
   EXPECT_EQ(heard.texts, (Names{"LOG hello", "LOG hello"}));
   EXPECT_EQ(heard.fields, (Names{"CLIENT_ADDR=::1", "CLIENT_ADDR=::1"}));
+  EXPECT_EQ(heard.kinds, (Names{"listening", "listening"}));
   logger.set_limit(Level::kFatal);
-  logger.error("off");
-  logger.fatal("on");
+  logger.error(Event::kStats, "off");
+  logger.fatal(Event::kStats, "on");
   EXPECT_EQ(heard.texts.back(), "FATAL on");
   EXPECT_EQ(heard.texts.size(), 4U);
   logger.reopen();
   EXPECT_EQ(heard.reopened, 2);
+  logger.tick();
+  EXPECT_EQ(heard.ticks, 2);
+}
+
+TEST(Logger, WantsFieldsWhenASinkKeepsThem) {
+  Logger logger;
+  EXPECT_FALSE(logger.keeps_fields());
+  for (bool keeps : {true, false}) {
+    Heard plain;
+    Heard keeper;
+    keeper.keeps = keeps;
+    std::vector<std::unique_ptr<LogSink>> sinks;
+    sinks.push_back(std::make_unique<Ear>(keeper));
+    sinks.push_back(std::make_unique<Ear>(plain));
+    logger.set_sinks(std::move(sinks));
+    EXPECT_EQ(logger.keeps_fields(), keeps);
+    logger.set_sinks({});
+  }
 }
 
 }  // namespace

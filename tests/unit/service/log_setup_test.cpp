@@ -43,13 +43,13 @@ class Setup : public testing::Test {
 TEST_F(Setup, StandardErrorUnlessQuiet) {
   LogSetup loud(log_, true, 0);
   EXPECT_TRUE(loud.apply(nullptr));
-  EXPECT_THAT(stderr_of([&] { log_.log("hello"); }), EndsWith("LOG hello\n"));
+  EXPECT_THAT(stderr_of([&] { log_.log(Event::kStats, "hello"); }), EndsWith("LOG hello\n"));
   loud.leave_stderr();
   EXPECT_TRUE(loud.apply(&global_));
-  EXPECT_EQ(stderr_of([&] { log_.log("hello"); }), "");
+  EXPECT_EQ(stderr_of([&] { log_.log(Event::kStats, "hello"); }), "");
   LogSetup quiet(log_, false, 0);
   EXPECT_TRUE(quiet.apply(nullptr));
-  EXPECT_EQ(stderr_of([&] { log_.fatal("hello"); }), "");
+  EXPECT_EQ(stderr_of([&] { log_.fatal(Event::kStats, "hello"); }), "");
 }
 
 TEST_F(Setup, VerbosityOfTheFileBeatsTheCommandLine) {
@@ -69,7 +69,7 @@ TEST_F(Setup, ABadLogFileKeepsTheOldOne) {
   LogSetup setup(log_, false, 0);
   global_.logfile = directory_ + "/log";
   ASSERT_TRUE(setup.apply(&global_));
-  log_.log("first");
+  log_.log(Event::kStats, "first");
   settings::Global bad = global_;
   bad.logfile = "/nonexistent/dir/log";
   bad.verbose = 1;
@@ -84,10 +84,10 @@ TEST_F(Setup, ApplyReopens) {
   LogSetup setup(log_, false, 0);
   global_.logfile = directory_ + "/log";
   ASSERT_TRUE(setup.apply(&global_));
-  log_.log("first");
+  log_.log(Event::kStats, "first");
   std::filesystem::rename(global_.logfile, global_.logfile + ".1");
   ASSERT_TRUE(setup.apply(&global_));
-  log_.log("second");
+  log_.log(Event::kStats, "second");
   EXPECT_THAT(slurp(global_.logfile), EndsWith("LOG second\n"));
   EXPECT_THAT(slurp(global_.logfile + ".1"), Not(HasSubstr("second")));
 }
@@ -99,7 +99,7 @@ TEST_F(Setup, TheFileCanBeTurnedOff) {
   settings::Global without = global_;
   without.logfile.clear();
   ASSERT_TRUE(setup.apply(&without));
-  log_.log("x");
+  log_.log(Event::kStats, "x");
   EXPECT_EQ(slurp(global_.logfile), "");
 }
 
