@@ -40,8 +40,8 @@ def options(arguments):
     parser.add_argument("--only", action="append", default=[], metavar="WORKLOAD", help="a name or pattern, repeatable")
     parser.add_argument("--peers", metavar="LIST", help="of pgbouncer,haproxy,direct (all); pgweir is always measured")
     parser.add_argument("--variants", metavar="LIST",
-                        help="of pgweir, separated by blanks: %s, or NAME:setting=value,bin=/path (plain)"
-                        % ", ".join(row.name for row in workloads.VARIANTS))
+                        help="of pgweir, separated by blanks: %s, or NAME:setting=value,bin=/path (%s)"
+                        % (", ".join(row.name for row in workloads.VARIANTS), workloads.DEFAULT_VARIANTS))
     parser.add_argument("--json", metavar="FILE", help="every run and the summary")
     parser.add_argument("--svg", metavar="FILE", help="the ratios as a plot")
     parser.add_argument("--show", metavar="FILE", help="run nothing: the tables (and --svg) of an earlier --json")
@@ -55,7 +55,7 @@ def options(arguments):
     chosen.scale = chosen.scale or (1 if chosen.quick else 10)
     try:
         chosen.workloads = workloads.choose(chosen.only, chosen.quick)
-        chosen.variants = [workloads.parse_variant(text) for text in (chosen.variants or "plain").split()]
+        chosen.variants = [workloads.parse_variant(text) for text in (chosen.variants or workloads.DEFAULT_VARIANTS).split()]
     except ValueError as wrong:
         parser.error(str(wrong))
     if chosen.quick:

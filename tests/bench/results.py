@@ -138,11 +138,16 @@ def grid(heads, rows):
     return "\n".join([line(heads), rule, *(line(row) for row in cells)])
 
 
+def unfairness(row):
+    """How much longer than the median one in a thousand waits; None where that was not measured."""
+    return row["p999_ms"] / row["p50_ms"] if row.get("p50_ms") and row.get("p999_ms") else None
+
+
 def figures_table(summary):
     rows = [[row["workload"], row["peer"], number(row["cost"]), row["unit"] if row["cost"] is not None else "",
              number(row["user"]), number(row.get("switches")), number(row["tps"], 4), number(row["mean_ms"]), number(row["p99_ms"]),
-             "FAILED" if row["failed"] else row["note"]] for row in summary["figures"]]
-    return grid(["workload", "peer", "cost", "unit", "of it user", "switches", "tps", "mean ms", "p99 ms", "note"], rows)
+             number(unfairness(row)), "FAILED" if row["failed"] else row["note"]] for row in summary["figures"]]
+    return grid(["workload", "peer", "cost", "unit", "of it user", "switches", "tps", "mean ms", "p99 ms", "p99.9/p50", "note"], rows)
 
 
 def ratios_table(summary):

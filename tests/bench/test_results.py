@@ -122,6 +122,11 @@ def test_summary_has_every_workload_in_order_and_says_what_failed():
     assert "FAILED" in text.split("\n")[2] and "FAILED" not in text.split("\n")[3]
 
 
+def test_unfairness():
+    assert results.unfairness({"p50_ms": 2.0, "p999_ms": 6.0}) == 3
+    assert results.unfairness({"p50_ms": None, "p999_ms": None}) is None
+
+
 def test_ratios_table():
     table = results.ratios_table(results.summarize(runs(plain=[8, 9], pgbouncer=[10, 10]), [Workload("w", "", goals=GOALS)]))
     assert table.split("\n")[2].split() == "| w | plain | pgbouncer | 0.85 | 0.80 to 0.90 | 1.00 | 0.90 | met by 0.05 |".split()

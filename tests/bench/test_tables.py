@@ -54,8 +54,8 @@ def test_variant_of_the_table():
 def test_variant_with_more_settings():
     row = workloads.parse_variant("plain:max_packet_size=9,bin=/x/pgweir")
     assert (row.name, row.column, row.binary) == ("plain", "plain", "/x/pgweir")
-    assert row.settings == {"workers": 1, "max_packet_size": "9"}
-    assert workloads.VARIANTS[0].settings == {"workers": 1}
+    assert row.settings == {"workers": 1, "batched_sends": 0, "max_packet_size": "9"}
+    assert workloads.VARIANTS[0].settings == {"workers": 1, "batched_sends": 0}
 
 
 def test_new_variant():
@@ -74,6 +74,7 @@ def test_options():
     assert (chosen.rounds, chosen.seconds, chosen.peers) == (1, 1, ["haproxy"])
     assert [row.name for row in chosen.variants] == ["plain", "two-workers"]
     assert bench.options([]).rounds == 5
+    assert [row.column for row in bench.options([]).variants] == ["plain", "batched"]
 
 
 @pytest.mark.parametrize("arguments", [["--only", "x"], ["--peers", "odyssey"], ["--variants", "x"]])
