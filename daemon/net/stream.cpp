@@ -29,6 +29,13 @@ size_t total(const iovec* pieces, int count) {
   return sum;
 }
 
+ssize_t send_pieces(int fd, const iovec* pieces, int count) {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces);  // NOLINT(*-const-cast): sendmsg only reads
+  message.msg_iovlen = static_cast<size_t>(std::min(count, IOV_MAX));
+  return sendmsg(fd, &message, kSendFlags);
+}
+
 Address peer_of(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
@@ -191,13 +198,10 @@ IoResult Stream::read(char* to, size_t room) {
 }
 
 IoResult Stream::send_now(const iovec* pieces, int count) {
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(pieces);  // NOLINT(*-const-cast): sendmsg only reads
-  message.msg_iovlen = static_cast<size_t>(std::min(count, IOV_MAX));
   ssize_t sent = 0;
   do {
     sent = count == 1 ? ::send(fd_, pieces->iov_base, pieces->iov_len, kSendFlags)  // less to copy and to check
-                      : sendmsg(fd_, &message, kSendFlags);
+                      : send_pieces(fd_, pieces, count);
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) return {IoStatus::kOk, static_cast<size_t>(sent), 0};
   if (sent == 0 || errno == EAGAIN || errno == EWOULDBLOCK) return {IoStatus::kAgain, 0, 0};

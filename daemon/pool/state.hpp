@@ -2,8 +2,10 @@
 // Promises: a move that the table does not have is refused and reported; no flag beside these restates a state.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 
 namespace pgweir::pool {
 
@@ -37,7 +39,53 @@ inline constexpr size_t kServerStates = 9;
 const char* name_of(ClientState state);
 const char* name_of(ServerState state);
 
-bool may_move(ClientState from, ClientState to);
-bool may_move(ServerState from, ServerState to);
+// For each state the ones that may follow it, as bits.
+template <class State, size_t kCount>
+struct Moves {
+  std::array<uint16_t, kCount> to{};
+  constexpr void add(State from, std::initializer_list<State> targets) {
+    for (State target : targets)
+      to[static_cast<size_t>(from)] |= static_cast<uint16_t>(1u << static_cast<unsigned>(target));
+  }
+  constexpr bool has(State from, State target) const {
+    return (to[static_cast<size_t>(from)] >> static_cast<unsigned>(target)) & 1u;
+  }
+};
+
+inline constexpr auto kClientMoves = [] {
+  using enum ClientState;
+  Moves<ClientState, kClientStates> moves;
+  moves.add(kLogin, {kAtGate, kIdle, kConsole, kCancel, kGone});
+  moves.add(kAtGate, {kIdle, kGone});
+  moves.add(kIdle, {kActive, kWaiting, kGone});
+  moves.add(kWaiting, {kActive, kIdle, kGone});
+  moves.add(kActive, {kIdle, kGone});
+  moves.add(kConsole, {kGone});
+  moves.add(kCancel, {kGone});
+  moves.add(kGone, {});
+  return moves;
+}();
+
+inline constexpr auto kServerMoves = [] {
+  using enum ServerState;
+  Moves<ServerState, kServerStates> moves;
+  moves.add(kLogin, {kIdle, kActive, kTested, kMoving, kClosing, kGone});
+  moves.add(kIdle, {kActive, kUsed, kTested, kMoving, kClosing, kGone});
+  moves.add(kUsed, {kActive, kIdle, kTested, kMoving, kClosing, kGone});
+  moves.add(kTested, {kIdle, kUsed, kActive, kMoving, kBeingCanceled, kClosing, kGone});
+  moves.add(kActive, {kIdle, kUsed, kTested, kActive, kMoving, kBeingCanceled, kClosing, kGone});
+  moves.add(kBeingCanceled, {kIdle, kUsed, kTested, kActive, kMoving, kClosing, kGone});
+  moves.add(kMoving, {kIdle, kActive, kTested, kUsed, kClosing, kGone});
+  moves.add(kClosing, {kGone});
+  moves.add(kGone, {});
+  return moves;
+}();
+
+inline bool may_move(ClientState from, ClientState to) {
+  return kClientMoves.has(from, to);
+}
+inline bool may_move(ServerState from, ServerState to) {
+  return kServerMoves.has(from, to);
+}
 
 }  // namespace pgweir::pool

@@ -79,7 +79,8 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
     if (client.xact_start == 0) client.xact_start = hub_.now();  // its server may have stayed since the one before
   }
   Server& server = *client.server;
-  if (maps_statements(client)) keep_for_retry(client, piece.rest().substr(0, size), header.type, whole);
+  if ((rule.named || server.retry) && maps_statements(client))
+    keep_for_retry(client, piece.rest().substr(0, size), header.type, whole);
   if (rule.named && server.replies.skipping()) {  // ignored there, so it must take no effect here either
     drop(client, &server, piece, size);
     return Scan::kDone;

@@ -70,6 +70,12 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     return Scan::kDone;
   }
   bool whole = body.size() == header.body_size();
+  if (!(server.retry && server.retry->watches()) && server.replies.passes(header.type)) {
+    if (header.type == 'C' && whole) on_command(server, body);
+    pass(server, piece, size);
+    if (server.replies.local_due()) deliver_local(server, &piece);
+    return Scan::kDone;
+  }
   // Its last words may come at any time (pg_terminate_backend, idle_in_transaction_session_timeout): owed or not, they
   // are for the client. The end of the stream follows.
   if (header.type == 'E' && whole && last_words(server, body)) {
@@ -84,7 +90,8 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     server.held_for_answers = false;
     session::resume(hub_, *client);
   }
-  if (server.retry && !match.async && note_answer(server, piece, header.type, size, !hidden)) return Scan::kDone;
+  if (server.retry && server.retry->watches() && !match.async && note_answer(server, piece, header.type, size, !hidden))
+    return Scan::kDone;
   if (header.type == 'E') {
     track::Swallowed::Unnamed lost = swallowed.undo(server.statements, &client->statements);
     if (lost.of_server) server.unnamed = 0;
@@ -94,9 +101,9 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
   if (header.type == 'S') hidden = on_parameter(server, body, hidden);
   bool of_attach = hidden && match.kind == Kind::kQuery;  // its SETs and RESETs are accounted for
   if (header.type == 'C' && whole && !of_attach) on_command(server, body);
-  track::confirm(match, server.statements, server.batch);
+  if (match.note) track::confirm(match, server.statements, server.batch);
   hidden ? drop(server, client, piece, size) : pass(server, piece, size);
-  deliver_local(server, &piece);
+  if (server.replies.local_due()) deliver_local(server, &piece);
   return header.type == 'Z' ? on_ready(server, piece, match) : Scan::kDone;
 }
 

@@ -150,6 +150,7 @@ void link(Hub& hub, Client& client, Server& server) {
   }
   if (client.xact_start == 0) client.xact_start = now;
   server.parameters.begin_for(client.id);
+  if (client.parameters.satisfied_by(server.parameters)) return;  // nearly always
   std::string sets = track::replay(client.parameters, server.parameters);
   if (sets.empty()) return;
   std::string message;

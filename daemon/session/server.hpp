@@ -40,6 +40,7 @@ struct RetryCopy {
     outdated.reset();
   }
   bool alive() const { return phase == Phase::kOpen || phase == Phase::kComplete; }
+  bool watches() const { return alive() || !held_back.empty(); }  // answers matter to it
 };
 
 // What the worker does with a server of its ready list, after the batch.

@@ -28,12 +28,6 @@ ReplyQueue::Entry ReplyQueue::pop() {
   return entry;
 }
 
-// CopyDone and CopyFail that reach a server which does not copy are ignored by it.
-void ReplyQueue::pop_markers() {
-  while (count_ > 0 && marker(at(0).kind))
-    pop();
-}
-
 Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note, uint64_t statement) {
   if (skipping_) {
     if (kind != Kind::kSync) return Expected::kSwallowed;

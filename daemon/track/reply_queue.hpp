@@ -96,8 +96,30 @@ class ReplyQueue {
     return (head.kind == Kind::kQuery || head.kind == Kind::kExecute) && head.action != Action::kLocal;
   }
 
+  // The hot path of small ones: true when `type` is what the head waits for, goes to the client as it is, and nothing
+  // follows from it but that; it is booked then. False says nothing: match() decides.
+  bool passes(char type) {
+    if (count_ == 0 || copy_in_ || spare_readies_ > 0) return false;
+    Entry& head = at(0);
+    if (head.action != Action::kForward || head.note) return false;
+    switch (head.kind) {
+      case Kind::kQuery:
+        if (type != 'T' && type != 'C') return false;
+        head.begun = true;
+        head.finished = type == 'C';
+        return true;
+      case Kind::kParse: return type == '1' && pass_head();
+      case Kind::kBind: return type == '2' && pass_head();
+      case Kind::kDescribe: return (type == 'T' || type == 'n') && pass_head();
+      case Kind::kExecute: return type == 'C' && pass_head();
+      default: return false;
+    }
+  }
+
   // A local answer that is due now: its kind, with its note. False: none.
   bool take_local(Kind* kind, NotePtr* note);
+  // There may be one, or what hides one.
+  bool local_due() const { return count_ > 0 && (at(0).action == Action::kLocal || marker(at(0).kind)); }
 
   bool empty() const { return count_ == 0; }
   size_t size() const { return count_; }
@@ -160,7 +182,17 @@ class ReplyQueue {
   Entry& at(size_t index) { return ring_[(head_ + index) & (ring_.size() - 1)]; }
   void push(Kind kind, Action action, NotePtr note, uint64_t statement = 0);
   Entry pop();
-  void pop_markers();
+  bool pass_head() {  // it has no note
+    head_ = (head_ + 1) & (ring_.size() - 1);
+    --count_;
+    pop_markers();
+    return true;
+  }
+  // CopyDone and CopyFail that reach a server which does not copy are ignored by it.
+  void pop_markers() {
+    while (count_ > 0 && marker(at(0).kind))
+      pop();
+  }
   void begin_copy_in();
   void end_copy_in();
   void fail_copy_in();
