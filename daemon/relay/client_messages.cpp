@@ -24,22 +24,8 @@ static_assert(track::kDeallocateStandIn.substr(12, 11) == track::Statement::kSta
 constexpr ByteView kParseComplete("1\0\0\0\4", 5);
 constexpr ByteView kCloseComplete("3\0\0\0\4", 5);
 
-track::NotePtr note_of(track::StatementPtr statement, ByteView client_name, bool sent) {
-  auto note = std::make_unique<track::StatementNote>();
-  note->statement = std::move(statement);
-  note->client_name = client_name;
-  note->sent = sent;
-  return note;
-}
-
 bool maps_statements(const Client& client) {
   return client.naming == session::Naming::kMapped;
-}
-
-track::NotePtr doomed(track::Doom doom, ByteView client_name) {
-  track::NotePtr note = note_of(nullptr, client_name, true);
-  note->doom = doom;
-  return note;
 }
 
 // DEALLOCATE of a name that is this client's, and no other statement? `sql` without its NUL.
@@ -198,8 +184,10 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
     return refuse(client, piece, Reason::kClientBrokenParse);
   }
   session::Counters& counters = client.local_pool->counters;
-  ++counters.client_parses;
-  if (client.statements.find(names.name)) return on_taken_name(client, piece, size, names);
+  if (client.statements.find(names.name)) {
+    ++counters.client_parses;
+    return on_taken_name(client, piece, size, names);
+  }
   std::string name(names.name);
   std::optional<std::string> deallocated = deallocates(client, names.rest.substr(0, names.rest.find('\0')));
   if (deallocated) {
@@ -209,10 +197,13 @@ Relay::Scan Relay::on_parse(Client& client, Piece& piece, size_t size) {
   }
   track::StatementPtr statement =
       hub_.statements.find_or_make(deallocated ? ByteView(with_stand_in(names.rest)) : names.rest);
+  // Others have been told what this is. Is it still, then the name may stand for the same; else for a new one.
+  if (statement->description().known() && ensure_statement(server, piece, statement) == Ensured::kWait)
+    return Scan::kHeld;
+  ++counters.client_parses;
   drop(client, &server, piece, size);
-  bool present = server.statements.use(*statement, server.batch);
   Expected expected;
-  if (present) {
+  if (server.statements.use(*statement, server.batch)) {
     expected = server.replies.expect(Kind::kParse, Action::kLocal, note_of(statement, name, false));
   } else {
     if (server.retry) server.retry->phase = session::RetryCopy::Phase::kOff;  // it answers first
@@ -253,6 +244,8 @@ Relay::Scan Relay::on_unnamed_parse(Client& client, Piece& piece, size_t size, b
     extras.unnamed_query.clear();
     if (size <= kMostRemembered) extras.unnamed_query.assign(name ? ByteView(rewritten) : rest);
     extras.unnamed_deallocates = name.value_or(std::string());
+    extras.unnamed_told = {};
+    extras.unnamed_outdated = false;
     client.unnamed = server.unnamed = ++hub_.next_unnamed << 8 | hub_.worker;
   }
   if (!name) {
@@ -274,80 +267,6 @@ bool Relay::undecided(Server& server, ByteView name) {
   return true;
 }
 
-void Relay::send_parse(Server& server, const track::Statement& statement) {
-  std::string message;
-  if (server.statements.in_doubt(statement)) {
-    wire::append_close_statement(message, statement.name());
-    server.replies.expect(Kind::kClose, Action::kHide);
-  }
-  wire::append_parse(message, statement.name(), statement.body());
-  hub_.outbox.add_copy(server, message);
-  ++server.local_pool->counters.server_parses;
-}
-
-// The server must have `statement` before what stands at piece.at: if it has not, a hidden Parse goes first. False: it
-// has not, and must not get it, for its result type may not be what the client was told.
-bool Relay::ensure_statement(Server& server, Piece& piece, const track::StatementPtr& statement) {
-  if (server.statements.use(*statement, server.batch)) return true;
-  if (statement->retired()) return false;
-  send_run(server, piece);
-  send_parse(server, *statement);
-  Expected expected = server.replies.expect(Kind::kParse, Action::kHide, note_of(statement, {}, true));
-  if (expected == Expected::kOwed) server.statements.sent(statement, server.batch);
-  evict_statements(server);
-  return true;
-}
-
-// The same for the client's unnamed statement. If it has none, or one too large to be remembered, then the server must
-// not answer with another client's.
-void Relay::ensure_unnamed(Client& client, Piece& piece) {
-  Server& server = *client.server;
-  if (client.naming == session::Naming::kOwnServer) return;
-  if (client.unnamed != 0 && server.unnamed == client.unnamed) return;
-  bool remembered = client.unnamed != 0 && client.extras && !client.extras->unnamed_query.empty();
-  send_run(server, piece);
-  std::string message;
-  remembered ? wire::append_parse(message, {}, client.extras->unnamed_query)
-             : wire::append_close_statement(message, {});
-  hub_.outbox.add_copy(server, message);
-  Expected expected = server.replies.expect(remembered ? Kind::kParse : Kind::kClose, Action::kHide);
-  if (expected == Expected::kOwed) server.unnamed = remembered ? client.unnamed : 0;
-}
-
-// From here on the server has no statement of that name, whatever it had before.
-void Relay::close_stand_in(Server& server) {
-  std::string message;
-  wire::append_close_statement(message, track::Statement::kStandIn);
-  hub_.outbox.add_copy(server, message);
-  server.replies.expect(Kind::kClose, Action::kHide);
-}
-
-// From here on the server has a statement of that name.
-void Relay::send_stand_in(Server& server) {
-  close_stand_in(server);
-  std::string message;
-  wire::append_parse(message, track::Statement::kStandIn, ByteView("\0\0\0", 3));
-  hub_.outbox.add_copy(server, message);
-  server.replies.expect(Kind::kParse, Action::kHide, doomed(track::Doom::kNone, {}));
-}
-
-// Over max_prepared_statements the least recently used one goes, never one that the open batch refers to. Session mode
-// has no bound: who still has its statements mapped there has them from before a reload.
-void Relay::evict_statements(Server& server) {
-  const pool::Rules& rules = server.local_pool->rules();
-  if (rules.mode == settings::PoolMode::kSession) return;
-  auto most = static_cast<size_t>(rules.max_prepared_statements);
-  while (track::StatementPtr victim = server.statements.evict(most, server.batch)) {
-    std::string message;
-    wire::append_close_statement(message, victim->name());
-    hub_.outbox.add_copy(server, message);
-    Expected expected = server.replies.expect(Kind::kClose, Action::kHide, note_of(victim, {}, true));
-    if (expected == Expected::kOwed) continue;
-    server.statements.not_closed(victim);
-    return;
-  }
-}
-
 Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
   Server& server = *client.server;
   ByteView body = piece.rest().substr(wire::kHeaderSize);
@@ -358,11 +277,9 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
   if (seen == track::Seen::kBroken) {
     return refuse(client, piece, Reason::kClientBrokenBind);
   }
-  if (names.statement.empty() || !maps_statements(client)) {
-    if (names.statement.empty()) {
-      ensure_unnamed(client, piece);
-      if (client.extras) note_deallocation(client, names.portal, client.extras->unnamed_deallocates);
-    }
+  if (names.portal.empty()) server.bound = 0;
+  if (names.statement.empty()) return on_unnamed_bind(client, piece, size, names);
+  if (!maps_statements(client)) {
     server.replies.expect(Kind::kBind, Action::kForward);
     pass(client, piece, size);
     return Scan::kDone;
@@ -375,9 +292,13 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
     if (learns_columns(piece, size, names.portal, &wants)) statement = renew(client, names.statement, *statement);
     if (wants > 0) return until(piece, wants);
   }
+  Ensured ensured = statement ? ensure_statement(server, piece, statement) : Ensured::kOutdated;
+  if (ensured == Ensured::kWait) return Scan::kHeld;
   ++client.local_pool->counters.binds;
   if (client.extras) note_deallocation(client, names.portal, client.extras->deallocated_by(names.statement));
-  if (statement && ensure_statement(server, piece, statement)) {
+  if (ensured == Ensured::kReady) {
+    // The first one to be told of its columns may be told by its portal.
+    if (names.portal.empty() && !statement->description().known()) server.bound = statement->number();
     server.replies.expect(Kind::kBind, Action::kForward, nullptr, statement->number());
     send_bind(client, piece, size, names, statement->name());
     return Scan::kDone;
@@ -385,6 +306,26 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
   track::Doom doom = statement ? track::Doom::kOutdated : track::Doom::kUnknown;
   server.replies.expect(Kind::kBind, Action::kForward, doomed(doom, names.statement));
   send_bind(client, piece, size, names, track::Statement::kNowhere);
+  return Scan::kDone;
+}
+
+Relay::Scan Relay::on_unnamed_bind(Client& client, Piece& piece, size_t size, const track::BindNames& names) {
+  Server& server = *client.server;
+  Ensured ensured = ensure_unnamed(client, piece);
+  if (ensured == Ensured::kWait) return Scan::kHeld;
+  if (ensured == Ensured::kOutdated) {
+    size_t wants = 0;
+    bool learns = learns_columns(piece, size, names.portal, &wants);
+    if (wants > 0) return until(piece, wants);
+    if (!learns) {
+      server.replies.expect(Kind::kBind, Action::kForward, doomed(track::Doom::kOutdated, {}));
+      send_bind(client, piece, size, names, track::Statement::kNowhere);
+      return Scan::kDone;
+    }
+  }
+  if (client.extras) note_deallocation(client, names.portal, client.extras->unnamed_deallocates);
+  server.replies.expect(Kind::kBind, Action::kForward);
+  pass(client, piece, size);
   return Scan::kDone;
 }
 
@@ -410,8 +351,13 @@ Relay::Scan Relay::on_describe(Client& client, Piece& piece, size_t size) {
   }
   bool named = target.kind == 'S' && !target.name.empty() && maps_statements(client);
   if (!named) {
-    if (target.kind == 'S' && target.name.empty()) ensure_unnamed(client, piece);
-    server.replies.expect(Kind::kDescribe, Action::kForward);
+    uint64_t number = target.kind == 'P' && target.name.empty() ? server.bound : 0;
+    if (target.kind == 'S' && target.name.empty()) {
+      if (ensure_unnamed(client, piece) == Ensured::kWait) return Scan::kHeld;
+      if (client.extras) client.extras->unnamed_outdated = false;  // it will know
+      number = unnamed_number(client);
+    }
+    server.replies.expect(Kind::kDescribe, Action::kForward, nullptr, number);
     pass(client, piece, size);
     return Scan::kDone;
   }
@@ -420,15 +366,15 @@ Relay::Scan Relay::on_describe(Client& client, Piece& piece, size_t size) {
   track::StatementPtr statement;
   if (const track::StatementPtr* known = client.statements.find(name)) statement = *known;
   if (statement && statement->retired()) statement = renew(client, name, *statement);
+  if (statement && ensure_statement(server, piece, statement) == Ensured::kWait) return Scan::kHeld;
   drop(client, &server, piece, size);
   if (!statement) {
     hub_.outbox.add_copy(server, track::describe_statement(track::Statement::kNowhere));
     server.replies.expect(Kind::kDescribe, Action::kForward, doomed(track::Doom::kUnknown, name));
     return Scan::kDone;
   }
-  ensure_statement(server, piece, statement);
   hub_.outbox.add_copy(server, track::describe_statement(statement->name()));
-  server.replies.expect(Kind::kDescribe, Action::kForward, nullptr, statement->number());
+  server.replies.expect(Kind::kDescribe, Action::kForward, note_of(statement, {}, false), statement->number());
   return Scan::kDone;
 }
 

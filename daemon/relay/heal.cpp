@@ -168,7 +168,7 @@ void Relay::retry_now(Server& server) {
   track::StatementPtr fresh = renew(client, copy.name, *copy.outdated);
   copy.outdated.reset();
   Piece nothing;
-  ensure_statement(server, nothing, fresh);
+  if (!server.statements.use(*fresh, server.batch)) send_hidden_parse(server, nothing, fresh);
   ByteView messages = copy.messages;
   wire::Header header;
   while (wire::parse_header(messages, UINT32_MAX, header) == wire::Frame::kOk) {

@@ -72,7 +72,8 @@ bool Relay::has_to_wait(const Client& client) {
   const Server* server = client.server;
   if (!server) return false;
   bool repeating = server->retry && server->retry->phase == session::RetryCopy::Phase::kFailed;
-  return server->held_until_proven || server->held_for_answers || repeating || server->stream.unsent() > 0;
+  return server->held_until_proven || server->held_for_answers || server->checking || repeating ||
+         server->stream.unsent() > 0;
 }
 
 void Relay::read_client(Client& client) {
@@ -203,7 +204,8 @@ Relay::Scan Relay::scan_server(Server& server, ByteView bytes) {
     if (!wait && size > piece.rest().size()) {
       // Small messages are passed on whole, so that a server that is lost leaves none of them half told.
       const ServerRule& rule = server_rule(header.type);
-      wait = rule.must || size <= (rule.whole ? kMostHeld : kSmall);
+      bool whole = rule.whole || server.replies.describing();
+      wait = rule.must || size <= (whole ? kMostHeld : kSmall);
     }
     if (wait) {
       if (server.client) send_run(*server.client, piece);

@@ -93,15 +93,31 @@ class Relay {
   Scan skipping(session::Client& client, Piece& piece, size_t size, char type);
   void send_bind(session::Client& client, Piece& piece, size_t size, const track::BindNames& names,
                  std::string_view statement);
-  void send_parse(session::Server& server, const track::Statement& statement);
-  bool ensure_statement(session::Server& server, Piece& piece, const track::StatementPtr& statement);
   bool undecided(session::Server& server, ByteView name);
-  void ensure_unnamed(session::Client& client, Piece& piece);
-  void send_stand_in(session::Server& server);
+  Scan on_unnamed_bind(session::Client& client, Piece& piece, size_t size, const track::BindNames& names);
   static void note_deallocation(session::Client& client, ByteView portal, const std::string& name);
+  void deliver_local(session::Server& server, Piece* run);
+
+  // statements.cpp: what a server has
+  enum class Ensured : uint8_t {
+    kReady,     // it is there, in front of what is sent next
+    kOutdated,  // it is not, and must not be: its result type may not be what the client was told
+    kWait,      // the server is being asked; the client's message must be seen once more
+  };
+  static track::NotePtr note_of(track::StatementPtr statement, ByteView client_name, bool sent);
+  static track::NotePtr doomed(track::Doom doom, ByteView client_name);
+  static uint64_t unnamed_number(const session::Client& client);
+  static void note_unnamed(session::Client& client, uint64_t number, track::Told told, bool check);
+  Ensured ensure_statement(session::Server& server, Piece& piece, const track::StatementPtr& statement);
+  Ensured ensure_unnamed(session::Client& client, Piece& piece);
+  void send_parse(session::Server& server, const track::Statement& statement);
+  bool send_hidden_parse(session::Server& server, Piece& piece, const track::StatementPtr& statement);
+  bool send_check(session::Server& server, ByteView name, track::NotePtr note, uint64_t number);
+  bool send_close(session::Server& server, const track::StatementPtr& statement);
+  void on_description(session::Server& server, ByteView body, const wire::Header& header, const track::Match& match);
+  void send_stand_in(session::Server& server);
   void close_stand_in(session::Server& server);
   void evict_statements(session::Server& server);
-  void deliver_local(session::Server& server, Piece* run);
 
   // server_messages.cpp: what each message of a server means
   Scan on_server_message(session::Server& server, Piece& piece, const wire::Header& header);

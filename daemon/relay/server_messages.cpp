@@ -90,12 +90,17 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     server.held_for_answers = false;
     session::resume(hub_, *client);
   }
+  if (match.kind == Kind::kDescribe && header.type != 'E') on_description(server, body, header, match);
   if (server.retry && server.retry->watches() && !match.async && note_answer(server, piece, header.type, size, !hidden))
     return Scan::kDone;
   if (header.type == 'E') {
-    track::Swallowed::Unnamed lost = swallowed.undo(server.statements, &client->statements);
+    track::Swallowed::Lost lost = swallowed.undo(server.statements, &client->statements);
     if (lost.of_server) server.unnamed = 0;
     if (lost.of_client) client->unnamed = 0;
+    if (lost.check) {
+      server.checking = false;
+      session::resume(hub_, *client);
+    }
     hidden = on_error(server, piece, whole ? body : ByteView(), match, swallowed.cause());
   }
   if (header.type == 'S') hidden = on_parameter(server, body, hidden);

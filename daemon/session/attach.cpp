@@ -140,7 +140,8 @@ void link(Hub& hub, Client& client, Server& server) {
   if (client.naming == Naming::kOwnServer && rules.mode != settings::PoolMode::kSession)
     client.naming = rules.max_prepared_statements > 0 ? Naming::kMapped : Naming::kUnmapped;
   // A client that vanished may have left these behind: its SETs were answered to a clean-up.
-  server.hidden_set = server.held_until_proven = server.held_for_answers = false;
+  server.hidden_set = server.held_until_proven = server.held_for_answers = server.checking = false;
+  server.bound = server.told_parameters = 0;
   server.proving.clear();
   Counters& counters = server.local_pool->counters;
   ++counters.server_assignments;
@@ -190,6 +191,7 @@ void returned(Hub& hub, Server& server, bool reset_done) {
                                   .connected = !gone,
                                   .reset_done = reset_done};
   if (reset_done) server.dirty_session = false;
+  if (server.checking) server.generation = 0;  // its client left before it was known what it has: obsolete
   server.overdue_at = kNever;
   pool::Checkin answer = pool.checkin(server, condition, hub.now(), hub.paused(pool));
   using Verdict = pool::Checkin::Verdict;

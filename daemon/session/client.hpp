@@ -44,6 +44,8 @@ enum class Naming : uint8_t {
 // What only some clients need, kept apart so that an idle client stays small.
 struct ClientExtras {
   std::string unnamed_query;        // body of its last unnamed Parse (name stripped), to be given to another server
+  track::Told unnamed_told;         // what it was told of that
+  bool unnamed_outdated = false;    // ... and is not so any more
   std::string unnamed_deallocates;  // the name that it was to DEALLOCATE; empty: it was something else
   std::unordered_map<std::string, std::string> deallocating;  // the same of named ones
   const std::string& deallocated_by(ByteView statement) const {

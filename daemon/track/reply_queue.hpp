@@ -110,7 +110,7 @@ class ReplyQueue {
         return true;
       case Kind::kParse: return type == '1' && pass_head();
       case Kind::kBind: return type == '2' && pass_head();
-      case Kind::kDescribe: return (type == 'T' || type == 'n') && pass_head();
+      case Kind::kDescribe: return head.statement == 0 && (type == 'T' || type == 'n') && pass_head();
       case Kind::kExecute: return type == 'C' && pass_head();
       default: return false;
     }
@@ -126,6 +126,10 @@ class ReplyQueue {
   // The answer at the head shall not reach the client after all (its batch will be repeated).
   void hide_head() {
     if (count_ > 0) at(0).action = Action::kHide;
+  }
+  // The columns of a statement are due, and somebody wants to know them.
+  bool describing() const {
+    return count_ > 0 && at(0).kind == Kind::kDescribe && (at(0).note || at(0).statement != 0);
   }
   bool head_hidden() const { return count_ > 0 && at(0).action == Action::kHide; }
   // Nothing is owed, and the server waits for a new request, not for a Sync or the rest of a COPY.

@@ -11,14 +11,16 @@ void Swallowed::collect(void* context, Kind kind, Action action, StatementNote* 
   self.items_.push_back({kind, action, note != nullptr, note ? std::move(*note) : StatementNote{}});
 }
 
-Swallowed::Unnamed Swallowed::undo(ServerStatements& server, ClientStatements* client) const {
-  Unnamed lost;
+Swallowed::Lost Swallowed::undo(ServerStatements& server, ClientStatements* client) const {
+  Lost lost;
   for (auto item = items_.rbegin(); item != items_.rend(); ++item) {
     const StatementNote& note = item->note;
     if (!item->noted) {
       bool unnamed = item->kind == Kind::kParse;
       lost.of_server = lost.of_server || unnamed;
       lost.of_client = lost.of_client || (unnamed && item->action == Action::kForward);
+    } else if (item->kind == Kind::kDescribe) {
+      lost.check = lost.check || item->action == Action::kHide;
     } else if (!note.statement || note.doom != Doom::kNone) {
       continue;  // it was to change nothing
     } else if (item->kind == Kind::kParse) {

@@ -17,13 +17,13 @@ class Swallowed {
   // A ReplyQueue::Visitor; `context` is a Swallowed. Takes the note's contents.
   static void collect(void* context, Kind kind, Action action, StatementNote* note);
 
-  // The unnamed statements that are not what their owner believes any more.
-  struct Unnamed {
-    bool of_server = false;
-    bool of_client = false;
+  struct Lost {
+    bool of_server = false;  // its unnamed statement is not what it is believed to be
+    bool of_client = false;  // the same of the client's
+    bool check = false;      // a hidden Describe
   };
   // `client`: the names of the attached client; null: it has gone.
-  Unnamed undo(ServerStatements& server, ClientStatements* client) const;
+  Lost undo(ServerStatements& server, ClientStatements* client) const;
 
   // Of the message that the error answers; null: it has none.
   const StatementNote* cause() const { return seen_ > 0 && first_noted_ ? &items_.front().note : nullptr; }

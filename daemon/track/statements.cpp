@@ -59,16 +59,20 @@ ServerStatements::Item* ServerStatements::find(const Statement& statement) const
   return found == state_->by_number.end() ? nullptr : &*found->second;
 }
 
-bool ServerStatements::use(const Statement& statement, uint64_t batch) {
-  if (!state_) return false;
+ServerStatements::Use ServerStatements::use(const Statement& statement, uint64_t batch) {
+  if (!state_) return {};
   auto found = state_->by_number.find(statement.number());
-  if (found == state_->by_number.end()) return false;
+  if (found == state_->by_number.end()) return {};
   Item& item = *found->second;
   bool sure = item.presence == Presence::kConfirmed || (item.presence == Presence::kSent && item.parsed_in == batch);
-  if (!sure) return false;
+  if (!sure) return {};
   item.batch = batch;
   state_->order.splice(state_->order.end(), state_->order, found->second);
-  return true;
+  return {true, item.verified};
+}
+
+void ServerStatements::verified(const Statement& statement) {
+  if (Item* item = find(statement)) item->verified = true;
 }
 
 bool ServerStatements::confirmed(const Statement& statement) const {
@@ -94,6 +98,7 @@ void ServerStatements::sent(StatementPtr statement, uint64_t batch) {
     item->presence = Presence::kSent;
     item->batch = item->parsed_in = batch;
     item->sent_again = true;
+    item->verified = false;
     ++item->under_way;
     return;
   }
@@ -141,6 +146,16 @@ void ServerStatements::not_closed(const StatementPtr& statement) {
   item->under_way = 0;
   item->presence = Presence::kDoubtful;
   item->sent_again = true;
+}
+
+bool ServerStatements::give_up(const Statement& statement) {
+  const Item* item = find(statement);
+  if (!item || item->presence != Presence::kConfirmed) return false;
+  auto found = state_->by_number.find(statement.number());
+  state_->order.erase(found->second);
+  state_->by_number.erase(found);
+  ++state_->closing[statement.number()];
+  return true;
 }
 
 StatementPtr ServerStatements::evict(size_t most, uint64_t batch) {

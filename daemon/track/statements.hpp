@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "track/description.hpp"
 
 namespace pgweir::track {
 
@@ -40,10 +41,13 @@ class Statement {
   // A server has said that its result type has changed. Servers that have it keep refusing it, others must not parse it
   // again: whoever prepared it may decode its rows as they were.
   bool retired() const { return retired_.load(std::memory_order_relaxed); }
+  // What its clients have been told. Where it is not known, nobody relies on it.
+  const Description& description() const { return description_; }
 
  private:
   friend class StatementRegistry;
   mutable std::atomic<bool> retired_{false};
+  Description description_;
   StatementRegistry* registry_;
   uint64_t number_;
   std::string body_;
@@ -97,8 +101,15 @@ class ClientStatements {
 // error).
 class ServerStatements {
  public:
-  // Present: confirmed, or sent in this batch. Counts as a use of it, in batch `batch`.
-  bool use(const Statement& statement, uint64_t batch);
+  struct Use {
+    bool present = false;   // confirmed, or sent in this batch
+    bool verified = false;  // as it is here it fits its description
+    explicit operator bool() const { return present; }
+  };
+  // If it is present this counts as a use of it, in batch `batch`.
+  Use use(const Statement& statement, uint64_t batch);
+  // What this server says of it has been compared. No effect where it is not known.
+  void verified(const Statement& statement);
   bool known(const Statement& statement) const { return state_ && state_->by_number.contains(statement.number()); }
   bool confirmed(const Statement& statement) const;
   // By its number; null: not known here.
@@ -114,6 +125,8 @@ class ServerStatements {
   void closed(const Statement& statement);
   // An error has swallowed the Close of an evicted one: it is in doubt.
   void not_closed(const StatementPtr& statement);
+  // It is confirmed and is to be closed now: removed here as an evicted one is. False: it is not here.
+  bool give_up(const Statement& statement);
   // Over `most`: the one to close now, already removed here. Null: none, or all are used by the open batch `batch`.
   StatementPtr evict(size_t most, uint64_t batch);
   void clear() { state_.reset(); }
@@ -128,6 +141,7 @@ class ServerStatements {
     uint32_t under_way;  // Parses that have not been answered
     Presence presence = Presence::kSent;
     bool sent_again = false;  // more than one Parse: which of them an error took is not known
+    bool verified = false;
   };
   using Order = std::list<Item>;  // the least recently used in front
   struct State {

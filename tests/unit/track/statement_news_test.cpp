@@ -38,7 +38,7 @@ class News : public ::testing::Test {
   ReplyQueue queue;
   ServerStatements server;
   ClientStatements client;
-  Swallowed::Unnamed lost;
+  Swallowed::Lost lost;
   bool with_client = true;
   uint64_t batch = 1;
 };
