@@ -96,6 +96,8 @@ TEST_F(ListenerTest, PauseAndResume) {
 
 TEST_F(ListenerTest, RestsWhenDescriptorsRunOut) {
   auto listener = listen_tcp();
+  Peer first(dial(listener->address()));
+  ASSERT_TRUE(takes(1));  // ubsan needs a descriptor when it first checks a type
   Peer client(dial(listener->address()));
   rlimit before;
   getrlimit(RLIMIT_NOFILE, &before);
@@ -103,13 +105,15 @@ TEST_F(ListenerTest, RestsWhenDescriptorsRunOut) {
   close(next);
   rlimit none{static_cast<rlim_t>(next), before.rlim_max};
   setrlimit(RLIMIT_NOFILE, &none);
-  run_for(*loop, 50 * kMillisecond);
-  setrlimit(RLIMIT_NOFILE, &before);
-  EXPECT_EQ(std::vector<int>{EMFILE}, taker.errors);
+  const bool refused = run_until(*loop, [&] { return !taker.errors.empty(); });
   run_for(*loop, 20 * kMillisecond);
-  EXPECT_TRUE(taker.taken.empty());
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(std::vector<int>{EMFILE}, taker.errors);  // once
+  run_for(*loop, 20 * kMillisecond);
+  EXPECT_EQ(1U, taker.taken.size());
   listener->resume();
-  EXPECT_TRUE(takes(1));
+  EXPECT_TRUE(takes(2));
 }
 
 TEST_F(ListenerTest, TellsWhyItCannotListen) {
