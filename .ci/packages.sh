@@ -4,7 +4,7 @@ BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache libevent-dev libssl-dev 
 DEMO_PACKAGES="postgresql-15 postgresql-client-15"
 TEST_PACKAGES="git python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-psycopg python3-psycopg2
   python3-asyncpg libpostgresql-jdbc-java libgtest-dev libgmock-dev clang libclang-rt-14-dev llvm clang-tidy
-  clang-format openssl strace haproxy pgbouncer procps"
+  clang-format openssl strace haproxy pgbouncer procps systemd groff-base"
 BENCH_PACKAGES="python3 pgbouncer haproxy openssl libbenchmark-dev"
 
 as_root() {

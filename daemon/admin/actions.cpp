@@ -39,7 +39,8 @@ Done when_done(const Call& call) {
 void log_issued(const Call& call) {
   const Command& command = call.job->command;
   std::string name = command.argument.empty() ? "" : cat(" '", command.argument, "'");
-  call.context.log.log(Event::kConsoleCommand, cat(command.word, name, " command issued"));
+  call.context.log.write(Level::kLog, Event::kConsoleCommand, cat(command.word, name, " command issued"),
+                         {{"CLIENT_ID", std::to_string(call.job->client_id)}});
 }
 
 bool is_console_name(const std::string& name) {

@@ -40,6 +40,14 @@ void Logger::tick() {
     sink->tick();
 }
 
+unsigned long Logger::untold() {
+  std::lock_guard lock(sinks_->mutex);
+  unsigned long count = 0;
+  for (const auto& sink : sinks_->all)
+    count += sink->untold();
+  return count;
+}
+
 void Logger::write(const LogRecord& record) {
   if (!wants(record.level)) return;
   std::lock_guard lock(sinks_->mutex);

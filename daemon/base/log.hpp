@@ -38,6 +38,7 @@ class LogSink {
   virtual void reopen() {}
   virtual void tick() {}  // about once a second
   virtual bool keeps_fields() const { return false; }
+  virtual unsigned long untold() const { return 0; }  // records that were lost and that no record tells of yet
 };
 
 class Logger {
@@ -54,6 +55,7 @@ class Logger {
   void set_sinks(std::vector<std::unique_ptr<LogSink>> sinks);
   void reopen();
   void tick();
+  unsigned long untold();  // of all sinks
   // Whether a sink wants the fields of a record: who has none to keep them need not make any.
   bool keeps_fields() const { return keeps_fields_.load(std::memory_order_relaxed); }
 

@@ -40,6 +40,11 @@ class BeingCancelled {
   uint32_t id_;
 };
 
+void warn(session::Hub& hub, const CancelTarget& target, std::string_view what) {
+  hub.log.write(Level::kWarning, Event::kCancelFailed, cat("cancel request to ", target.address.text(), what),
+                {{"SERVER_ADDR", target.host}, {"SERVER_PID", std::to_string(target.pid)}});
+}
+
 }  // namespace
 
 CancelTarget cancel_target(const session::Hub& hub, const session::Server& server) {
@@ -61,12 +66,12 @@ net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros
   Inbox inbox(stream);
   std::string error = co_await dial(hub, stream, target.address, deadline);
   if (!error.empty()) {
-    hub.log.warning(Event::kCancelFailed, cat("cancel request to ", target.address.text(), " failed: ", error));
+    warn(hub, target, cat(" failed: ", error));
     co_return CancelSent::kNo;
   }
   SecuredResult secured = co_await secure(stream, target.tls, target.host, deadline);
   if (secured.how == Secured::kRefused || secured.how == Secured::kFailed) {
-    hub.log.warning(Event::kCancelFailed, cat("cancel request to ", target.address.text(), " failed: ", secured.why));
+    warn(hub, target, cat(" failed: ", secured.why));
     co_return CancelSent::kNo;
   }
   std::string request;
@@ -79,8 +84,7 @@ net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros
     noise += inbox.take_rest().size();
   }
   if (got == Got::kEof) co_return CancelSent::kDelivered;
-  hub.log.warning(Event::kCancelFailed, cat("cancel request to ", target.address.text(),
-                                            " may still arrive: the server has not closed its ", "connection in time"));
+  warn(hub, target, " may still arrive: the server has not closed its connection in time");
   co_return CancelSent::kInDoubt;
 }
 

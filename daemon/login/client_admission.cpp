@@ -116,7 +116,10 @@ bool enter_pool(ClientLogin& login) {
   }
   bool made = false;
   if (!login.entry) login.entry = hub.books.database(login.database, &made);
-  if (made) hub.log.log(Event::kDatabaseMade, cat("registered new auto-database: ", login.database));
+  if (made) {
+    hub.log.write(Level::kLog, Event::kDatabaseMade, cat("registered new auto-database: ", login.database),
+                  {{"DATABASE", login.database}});
+  }
   if (!login.entry || login.entry->removed) {
     say(hub, client, session::said(Level::kLog, Event::kLoginFailed),
         cat("login failed: db=", login.database, " user=", login.user));

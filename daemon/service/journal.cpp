@@ -68,7 +68,10 @@ class JournalSink final : public LossySink {
   void write(const LogRecord& record) override {
     if (rate_.admit(record, monotonic_now())) LossySink::write(record);
   }
-  void tick() override { rate_.settle(monotonic_now()); }
+  void tick() override {
+    rate_.settle(monotonic_now());
+    LossySink::tick();
+  }
   bool keeps_fields() const override { return true; }
 
  private:
@@ -124,6 +127,7 @@ std::string journal_entry(const LogRecord& record) {
   out.reserve(512);
   append_field(out, "", "MESSAGE", plain_text(record.text));
   append_field(out, "", "PRIORITY", std::to_string(syslog_priority(record.level)));
+  append_field(out, "", "SYSLOG_FACILITY", "3");  // daemon, as systemd gives to lines on standard error
   append_field(out, "", "SYSLOG_IDENTIFIER", "pgweir");
   if (!record.kind.empty()) {
     append_field(out, "PGWEIR_", "KIND", record.kind);

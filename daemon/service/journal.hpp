@@ -1,8 +1,8 @@
 // The journal as a sink of its own: entries with fields, as datagrams in journald's native protocol. Promises: a write
 // never waits (a journal that stands still costs records, counted and told of later); no text can bring a field of its
 // own; a storm of like records is summed up (service/log_rate.hpp).
-// Each entry has MESSAGE, PRIORITY, SYSLOG_IDENTIFIER, PGWEIR_KIND and MESSAGE_ID where its kind has one, and the
-// record's fields with PGWEIR_ in front.
+// Each entry has MESSAGE, PRIORITY, SYSLOG_FACILITY, SYSLOG_IDENTIFIER, PGWEIR_KIND and MESSAGE_ID where its kind has
+// one, and the record's fields with PGWEIR_ in front.
 #pragma once
 
 #include <memory>

@@ -19,6 +19,7 @@ class SharedSink final : public LogSink {
   void reopen() override { sink_->reopen(); }
   void tick() override { sink_->tick(); }
   bool keeps_fields() const override { return sink_->keeps_fields(); }
+  unsigned long untold() const override { return sink_->untold(); }
 
  private:
   std::shared_ptr<LogSink> sink_;

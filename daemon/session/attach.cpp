@@ -253,8 +253,10 @@ void feed(Hub& hub, LocalPool& pool, bool refused) {
       case Step::kLaunch: {
         const pool::Quota& size = pool.shared().servers;
         if (size.limit() > 0 && size.used() > size.limit()) {
-          hub.log.warning(Event::kReservePool, cat(pool.shared().database->name, "/", pool.shared().user->name,
-                                                   ": taking connection from reserve_pool"));
+          const std::string name = cat(pool.shared().database->name, "/", pool.shared().user->name);
+          hub.log.write(
+              Level::kWarning, Event::kReservePool, cat(name, ": taking connection from reserve_pool"),
+              {{"POOL", name}, {"DATABASE", pool.shared().database->name}, {"USER", pool.shared().user->name}});
         }
         hub.launch(pool, std::move(step.slot));
         break;

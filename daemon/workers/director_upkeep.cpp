@@ -162,14 +162,19 @@ void DirectorImpl::check_workers(Micros now) {
     Beat& beat = beats_[worker];
     uint64_t count = fleet_.beats(worker).load(std::memory_order_relaxed);
     if (count != beat.count || beat.at == 0) {
-      if (beat.silent) log_.warning(Event::kWorkerBack, cat("worker ", worker, " answers again"));
+      if (beat.silent) {
+        log_.write(Level::kWarning, Event::kWorkerBack, cat("worker ", worker, " answers again"),
+                   {{"WORKER", std::to_string(worker)}});
+      }
       beat = {count, now, false};
     }
     if (now - beat.at <= options_.watchdog / 2) continue;
     all = false;
     if (!beat.silent) {
-      log_.error(Event::kWorkerSilent, cat("worker ", worker, " has not answered for ", (now - beat.at) / kMillisecond,
-                                           " ms: no sign of life to the service manager until it does"));
+      log_.write(Level::kError, Event::kWorkerSilent,
+                 cat("worker ", worker, " has not answered for ", (now - beat.at) / kMillisecond,
+                     " ms: no sign of life to the service manager until it does"),
+                 {{"WORKER", std::to_string(worker)}});
     }
     beat.silent = true;
   }
@@ -217,6 +222,7 @@ void DirectorImpl::tell_status(Micros now, const session::Counters& totals) {
             servers += entry->servers.used();
           std::string text = cat(mode, ": ", books_.clients().used(), " clients, ", waiting, " waiting, ", servers,
                                  " servers, ", rate, " queries/s");
+          if (unsigned long lost = log_.untold(); lost > 0) text += cat(", ", lost, " log records lost");
           if (text == status_) return;
           status_ = text;
           hooks_.status(text);

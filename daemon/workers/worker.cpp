@@ -177,9 +177,11 @@ void Worker::take(const NewClient& mail) {
     (void)!::write(mail.fd, message.data(), message.size());
     ::close(mail.fd);
     parts_.fleet.clients(worker).fetch_sub(1, std::memory_order_relaxed);
-    log.warning(Event::kDescriptorsFew,
-                cat("connection from ", mail.peer.text(), " refused: the file descriptor limit (",
-                    parts_.descriptor_limit, ") is reached, raise LimitNOFILE or lower max_client_conn"));
+    const std::string from = mail.peer.host();
+    log.write(Level::kWarning, Event::kDescriptorsFew,
+              cat("connection from ", mail.peer.text(), " refused: the file descriptor limit (",
+                  parts_.descriptor_limit, ") is reached, raise LimitNOFILE or lower max_client_conn"),
+              {{"CLIENT_ADDR", from}, {"SQLSTATE", "53300"}});
     return;
   }
   net::apply_socket_options(mail.fd, mail.peer.family(), login::socket_options(snapshot->global));

@@ -2,14 +2,17 @@
 hangs, notices about a start that fails, a signal that comes before anybody handles it."""
 
 import os
+import re
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 import time
 
 import pytest
 
-from harness import system
+from harness import system, wire
 from harness.manager import Manager
 from harness.pgweir import IS_PGWEIR, SLOW, runnable_binary
 
@@ -211,3 +214,87 @@ def test_sockets_that_are_listen_addr_are_no_reason_to_warn(start):
         process.send_signal(signal.SIGQUIT)
         text = process.communicate(timeout=30)[1].decode()
     assert process.returncode == 0 and "passed from service manager" in text and "listen_addr" not in text, text
+
+
+# Credentials.
+
+
+def test_a_credential_is_a_file_that_systemd_passes(start):
+    directory = system.make_directory("credentials")
+    pw = start(start=False)
+    os.rename(pw.userlist_path, directory + "/userlist")
+    with open(pw.ini_path) as ini:
+        text = ini.read()
+    system.write_file(pw.ini_path, re.sub(r"(?m)^auth_file *=.*$", "auth_file = credential:userlist", text))
+    pw.environment = {"CREDENTIALS_DIRECTORY": directory}
+    pw.start()
+    assert pw.connect().scalar("SELECT 1") == "1"
+    assert {r["key"]: r["value"] for r in pw.show("CONFIG")}["auth_file"] == directory + "/userlist"
+    for value, phrase in (("credential:../x", "without /"), ("credential:", "without /")):
+        assert phrase in pw.admin("SET auth_file = '%s'" % value, check=False).notices[0]["M"]
+
+
+def test_a_credential_without_systemd_is_refused(start):
+    pw = start(start=False)
+    with open(pw.ini_path) as ini:
+        text = ini.read()
+    system.write_file(pw.ini_path, re.sub(r"(?m)^auth_file *=.*$", "auth_file = credential:userlist", text))
+    done = run("--check-config", pw.ini_path)
+    assert done.returncode == 1 and "service manager has passed none" in done.stderr, done
+
+
+def test_keys_of_tls_can_be_credentials(start, certs):
+    """What LoadCredential= leaves is readable for this account only, and found by its name."""
+    directory = system.make_directory("credentials")
+    for name, source in (("tls-cert", certs.server), ("tls-key", certs.server_key)):
+        with open(source) as text:
+            system.write_file(os.path.join(directory, name), text.read(), mode=0o400)
+    pw = start(environment={"CREDENTIALS_DIRECTORY": directory},
+               settings={"client_tls_sslmode": "require", "client_tls_cert_file": "credential:tls-cert",
+                         "client_tls_key_file": "credential:tls-key"})
+    context = ssl.create_default_context(cafile=certs.ca)
+    assert pw.connect(tls=context).scalar("SELECT 1") == "1"
+
+
+# Restart.
+
+
+def test_nobody_is_refused_while_the_sockets_are_systemds(start):
+    """Programs that connect for each of their queries, over five restarts: each is served, by this daemon or the next."""
+    from test_service import activated, listening
+    pw = start(start=False)
+    sock = listening(socket.AF_INET, ("127.0.0.1", pw.port))
+    sock.listen(4096)
+    over, served, troubles = threading.Event(), [], []
+
+    def work():
+        while not over.is_set():
+            try:
+                with wire.Conn("127.0.0.1", pw.port, timeout=30 * SLOW) as conn:
+                    served.append(conn.login("app", "test", pw.USERLIST["app"]).scalar("SELECT 1"))
+                    conn.terminate()
+            except Exception as error:
+                troubles.append(error)
+                return
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    process = activated(pw, [sock])
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            before = len(served)
+            system.wait_for(lambda: len(served) > before + 20 or troubles, 60 * SLOW, "clients to be served")
+            process.send_signal(signal.SIGRTMIN)
+            text = process.communicate(timeout=30 * SLOW)[1].decode()
+            assert process.returncode == 0, text
+            process = activated(pw, [sock])
+        before = len(served)
+        system.wait_for(lambda: len(served) > before + 20 or troubles, 60 * SLOW, "clients to be served")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        process.send_signal(signal.SIGQUIT)
+        process.communicate(timeout=30 * SLOW)
+    assert not troubles and set(served) == {"1"}
