@@ -110,12 +110,12 @@ class Loop {
   struct FreeBase {
     void operator()(event_base* base) const;
   };
-  struct FreeEvent {
+  struct FreeTick {
     void operator()(event* timer) const;
   };
 
   std::unique_ptr<event_base, FreeBase> base_;
-  std::unique_ptr<event, FreeEvent> tick_;
+  std::unique_ptr<event, FreeTick> tick_;
   mutable Micros now_ = 0;
   mutable bool stale_ = true;
   bool stopped_ = false;
