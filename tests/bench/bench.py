@@ -37,7 +37,8 @@ def options(arguments):
     parser.add_argument("--rounds", type=int, help="how often each workload is run on each peer (5)")
     parser.add_argument("--seconds", type=int, help="length of one run (4)")
     parser.add_argument("--scale", type=int, help="pgbench's scale; COPY moves 10 MB for each (10)")
-    parser.add_argument("--only", action="append", default=[], metavar="WORKLOAD", help="a name or pattern, repeatable")
+    parser.add_argument("--only", action="append", default=[], metavar="WORKLOAD",
+                        help="a name or pattern, repeatable; with --instructions of one of its rows")
     parser.add_argument("--peers", metavar="LIST", help="of pgbouncer,haproxy,direct (all); pgweir is always measured")
     parser.add_argument("--variants", metavar="LIST",
                         help="of pgweir, separated by blanks: %s, or NAME:setting=value,bin=/path (%s)"
@@ -54,7 +55,8 @@ def options(arguments):
     chosen.seconds = chosen.seconds or (1 if chosen.quick else 4)
     chosen.scale = chosen.scale or (1 if chosen.quick else 10)
     try:
-        chosen.workloads = workloads.choose(chosen.only, chosen.quick)
+        chosen.counted = instructions.choose(chosen.only) if chosen.instructions else []
+        chosen.workloads = workloads.choose([] if chosen.instructions else chosen.only, chosen.quick)
         chosen.variants = [workloads.parse_variant(text) for text in (chosen.variants or workloads.DEFAULT_VARIANTS).split()]
     except ValueError as wrong:
         parser.error(str(wrong))
@@ -77,7 +79,8 @@ def database(directory, scale):
     template = postgres.make_template(system.make_directory("template"))
     server = postgres.Postgres(template, settings=SETTINGS)
     try:
-        for statement in ("CREATE ROLE bench LOGIN SUPERUSER", "CREATE ROLE scram LOGIN", "CREATE DATABASE bench"):
+        for statement in ("CREATE ROLE bench LOGIN SUPERUSER", "CREATE ROLE scram LOGIN", "CREATE DATABASE bench",
+                          "GRANT pg_read_all_data TO scram"):
             server.query(statement)
         tool = os.path.join(postgres.binary_directory(), "pgbench")
         subprocess.run([tool, "-i", "-q", "-s", str(scale), "-h", server.socket_directory, "-p", str(server.port), "-U",
@@ -200,11 +203,11 @@ def show(chosen):
 
 def count_instructions(chosen, found):
     try:
-        told = instructions.measure(found, say)
+        told = instructions.measure(found, chosen.counted, say)
     except (load.Failed, RuntimeError, subprocess.TimeoutExpired) as error:
         say("FAILED: %s" % error)
         return 1
-    names = [row[0] for row in instructions.ROWS]
+    names = [row[0] for row in chosen.counted]
     print(results.grid(["pgweir", *names], [[name, *(results.number(row[one]) for one in names)] for name, row in told.items()]))
     if chosen.json:
         with open(chosen.json, "w") as out:

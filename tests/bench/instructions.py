@@ -6,6 +6,7 @@ Counted is what runs below Loop::run_once, so neither the start nor waiting; and
 so neither the logins.
 """
 
+import fnmatch
 import os
 import re
 import signal
@@ -20,13 +21,16 @@ import workloads
 COLLECT = "pgweir::net::Loop::run_once*"
 STARTS_SLOWLY = 180  # seconds; valgrind is some fifty times slower
 
-# name, options of pgbench, clients, transactions a client in the short run
+# name, options of pgbench, clients, transactions a client in the short run. Those whose name begins with "tls" have TLS to
+# the client; a connect is a login, one query, and the end.
 ROWS = (
     ("simple", ["-M", "simple"], 16, 60),
     ("extended", ["-M", "extended"], 16, 60),
     ("prepared", ["-M", "prepared"], 16, 60),
     ("tls", ["-M", "simple"], 16, 60),
     ("connect", ["-C"], 4, 25),
+    ("connect-scram", ["-C", "-U", "scram"], 4, 25),
+    ("tls-connect", ["-C"], 4, 10),
 )
 
 
@@ -63,7 +67,8 @@ def count(plain, name, options, clients, each):
         counted.start()
         host, port, database = counted.address(workloads.WORKLOADS[0])
         env = system.clean_environment()
-        env["PGSSLMODE"] = "require" if name == "tls" else "disable"
+        env["PGSSLMODE"] = "require" if name.startswith("tls") else "disable"
+        env["PGPASSWORD"] = peers.SCRAM_PASSWORD
         done = subprocess.run([os.path.join(postgres.binary_directory(), "pgbench"), "-n", "-h", host, "-p", str(port),
                                "-U", "bench", "-b", "select-only", *options, "-c", str(clients), "-t", str(each), database],
                               env=env, capture_output=True, text=True, timeout=300)
@@ -81,13 +86,21 @@ def per_transaction(short, long, clients, each):
     return (long - short) / (2 * clients * each)
 
 
-def measure(found, say):
+def choose(patterns):
+    """The rows that match one of the patterns (shell wildcards), without patterns all. An unknown one is a ValueError."""
+    for pattern in patterns:
+        if not any(fnmatch.fnmatch(row[0], pattern) for row in ROWS):
+            raise ValueError("no row matches %s; there are %s" % (pattern, " ".join(row[0] for row in ROWS)))
+    return [row for row in ROWS if not patterns or any(fnmatch.fnmatch(row[0], pattern) for pattern in patterns)]
+
+
+def measure(found, rows, say):
     """{variant: {row: instructions a transaction}} for each pgweir of `found`."""
     told = {}
     for peer in found:
         if peer.kind != "pgweir":
             continue
-        for name, how, clients, each in ROWS:
+        for name, how, clients, each in rows:
             short, long = (count(peer, name, how, clients, factor * each) for factor in (1, 3))
             told.setdefault(peer.name, {})[name] = per_transaction(short, long, clients, each)
             say("%s, %s: %.0f instructions a transaction" % (peer.name, name, told[peer.name][name]))

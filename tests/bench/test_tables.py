@@ -136,6 +136,13 @@ def test_costs_are_told_for_each_transaction():
     assert load.figures(load.Costs(peers.Peer("direct", None)), load.Costs(peers.Peer("direct", None)), 1, 1, 1)["cost"] is None
 
 
+def test_choose_instructions():
+    assert [row[0] for row in bench.options(["--instructions", "--only", "*connect"]).counted] == ["connect", "tls-connect"]
+    assert bench.options(["--instructions"]).counted == list(instructions.ROWS)
+    with pytest.raises(ValueError, match="connect-scram"):
+        instructions.choose(["select-*"])
+
+
 def test_instructions():
     assert instructions.total("events: Ir\nfn=(1)\n1 2\n\ntotals: 1234\n") == 1234
     assert instructions.total("") == 0
