@@ -8,8 +8,6 @@ namespace pgweir::admin {
 
 namespace {
 
-using pool::Mode;
-
 Error error(std::string text) {
   return Error{std::move(text), kConsoleError};
 }

@@ -14,7 +14,7 @@ namespace pgweir::login {
 
 namespace {
 
-constexpr size_t kMostNoise = 64 * 1024;  // that a server may say to a cancel request, to which nothing is said
+constexpr size_t kMostNoise = size_t{64} * 1024;  // that a server may say to a cancel request, to which nothing is said
 
 // The server may be closed, and its memory reused, while the request is under way; its id is not.
 session::Server* find_server(session::Hub& hub, uint32_t id) {

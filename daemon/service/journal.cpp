@@ -76,19 +76,20 @@ class JournalSink final : public LossySink {
 
  private:
   bool put(const LogRecord& record) override {
-    const std::string entry = journal_entry(record);
+    std::string entry = journal_entry(record);
     if (send(entry, -1)) return true;
     if (errno != EMSGSIZE && errno != ENOBUFS) return false;
     int file = memory_file(entry);
     if (file < 0) return false;
-    bool sent = send({}, file);
+    std::string nothing;
+    bool sent = send(nothing, file);
     ::close(file);
     return sent;
   }
 
   // To the address, not to a connection: journald may have been restarted since.
-  bool send(std::string_view bytes, int file) {
-    iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  bool send(std::string& bytes, int file) {
+    iovec piece{bytes.data(), bytes.size()};
     msghdr message{};
     message.msg_name = &address_;
     message.msg_namelen = sizeof address_;

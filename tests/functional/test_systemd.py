@@ -85,6 +85,19 @@ def test_the_reload_is_told_to_the_manager_too(controlled, manager):
     manager.expect("READY=1")
 
 
+def test_a_refused_reload_has_an_end_for_the_manager_too(controlled, manager):
+    """With Type=notify-reload systemd waits for READY=1, whatever became of the reload, and would time out."""
+    pw = controlled(environment={"NOTIFY_SOCKET": manager.path})
+    manager.expect("READY=1")
+    pw.write_config(default_pool_size="many")
+    assert run("--reload=" + pw.control).returncode == 1
+    manager.expect(r"RELOADING=1\nMONOTONIC_USEC=\d+")
+    manager.expect("READY=1")
+    pw.signal(signal.SIGHUP)
+    manager.expect(r"RELOADING=1\nMONOTONIC_USEC=\d+")
+    manager.expect("READY=1")
+
+
 def test_nobody_there_is_a_failure():
     done = run("--reload=/nonexistent/control")
     assert done.returncode == 1 and "no daemon takes orders there: No such file" in done.stderr
