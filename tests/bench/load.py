@@ -154,6 +154,28 @@ class Bench:
         return {"cost": grown / 1024 / workload.clients, "unit": KILOBYTES, "transactions": workload.clients,
                 "tps": workload.clients / elapsed, "mean_ms": elapsed * 1000 / workload.clients, "p99_ms": None}
 
+    # Many entries in the files. The cost is of the whole start, or of one reload. tps and mean_ms are of the start, or
+    # of the queries of one client during a reload; p99_ms is the longest of these: how long the reload stopped it.
+
+    def _start(self, workload, peer):
+        with many_entries(peer, workload) as fresh:
+            elapsed = time.monotonic() - fresh.begun
+            return {"cost": procfs.cpu_ns(fresh.pid) / 1000, "unit": MICROSECONDS, "transactions": 1, "tps": 1 / elapsed,
+                    "mean_ms": elapsed * 1000, "p99_ms": None}
+
+    def _reload(self, workload, peer):
+        with many_entries(peer, workload) as fresh, idle_client(fresh, workload) as client:
+            settle(fresh)
+            before = Costs(fresh)
+            fresh.reload(" pool_size=7")
+            settle(fresh)
+            after = Costs(fresh)
+            fresh.reload(" pool_size=8")
+            times, begun = [], time.monotonic()
+            while time.monotonic() < begun + self.seconds:
+                times.append(ask(client))
+        return figures(before, after, 1, len(times) / self.seconds, sum(times) / len(times), p99_ms=max(times))
+
 
 class Costs:
     """What a peer has used until now; nothing for a peer without a process of its own."""
@@ -231,3 +253,41 @@ def idle_client(peer, workload):
 
 
 IDLE_TLS = tls_context()
+
+
+def ask(client):
+    """One query of an idle client; milliseconds."""
+    begun = time.monotonic()
+    client.sendall(b"Q\0\0\0\x0dSELECT 1\0")
+    received = b""
+    while not received.endswith(b"Z\0\0\0\x05I"):
+        more = client.recv(4096)
+        if not more:
+            raise OSError("the pooler left")
+        received += more
+    return (time.monotonic() - begun) * 1000
+
+
+@contextlib.contextmanager
+def many_entries(peer, workload):
+    """A fresh process with so many more databases and users as the workload has clients."""
+    fresh = peer.another()
+    fresh.entries, fresh.patience = workload.clients, 180
+    try:
+        fresh.start()
+        yield fresh
+    except OSError as error:
+        raise Failed("%s: %s" % (error, fresh.output()))
+    finally:
+        fresh.stop()
+
+
+def settle(peer, patience=60):
+    """Until it has done what it was doing: until it uses next to nothing for a while."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        before = procfs.cpu_ns(peer.pid)
+        time.sleep(0.5)
+        if procfs.cpu_ns(peer.pid) - before < 5_000_000:
+            return
+    raise Failed("%s does not come to rest" % peer.name)

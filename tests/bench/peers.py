@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 from harness import system
 
@@ -135,6 +136,7 @@ class Program(Peer):
 
     def start(self):
         command = self.command()
+        self.begun = time.monotonic()
         with open(os.path.join(self.directory, "output"), "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                                             env=system.clean_environment(), **system.popen_identity())
@@ -183,6 +185,7 @@ class Pooler(Program):
         self.kind, self.column = kind, column
         self.certificate = certificate
         self.settings = dict(settings or {})
+        self.entries = 0  # so many more databases and users in the files
         told = subprocess.run([self.program, "--version"], capture_output=True, text=True, env=system.clean_environment())
         found = re.search(r"(\d+)\.(\d+)[.\w]*", told.stdout)
         self.version = found.group(0) if found else ""
@@ -192,15 +195,22 @@ class Pooler(Program):
 
     def command(self):
         ini = os.path.join(self.directory, "%s.ini" % self.kind)
+        self.write_files(ini)
+        return [self.program, ini]
+
+    def write_files(self, ini, options=""):
+        """`options`: of each of the `entries` databases."""
+        secret = scram_secret(SCRAM_PASSWORD)
         system.write_file(os.path.join(self.directory, "hba.conf"), HBA)
-        system.write_file(os.path.join(self.directory, "users"),
-                          '"bench" ""\n"scram" "%s"\n' % scram_secret(SCRAM_PASSWORD))
+        system.write_file(os.path.join(self.directory, "users"), '"bench" ""\n"scram" "%s"\n' % secret
+                          + "".join('"user%d" "%s"\n' % (number, secret) for number in range(self.entries)))
         more = "\n".join("%s = %s" % item for item in self.settings.items())
-        system.write_file(ini, INI.format(
+        many = "".join("db%d = host=127.0.0.1 port=%d dbname=bench%s\n" % (number, self.postgres.port, options)
+                       for number in range(self.entries))
+        system.write_file(ini, INI.replace("[databases]\n", "[databases]\n" + many).format(
             pgport=self.postgres.port, pgsocket=self.postgres.socket_directory, port=self.port, pool=POOL,
             most=MOST_CLIENTS, directory=self.directory, certificate=self.certificate[0], key=self.certificate[1],
             more=more))
-        return [self.program, ini]
 
     def _session(self, workload):
         return workload.protocol == "prepared" and not self.maps_statements
@@ -217,6 +227,11 @@ class Pooler(Program):
     def another(self):
         """A second process with the same settings, for a workload that needs a fresh one."""
         return Pooler(self.kind, self.name, self.postgres, self.program, self.certificate, self.settings, self.column)
+
+    def reload(self, options):
+        """Begins to read its files anew."""
+        self.write_files(os.path.join(self.directory, "%s.ini" % self.kind), options)
+        self.process.send_signal(signal.SIGHUP)
 
 
 class Forwarder(Program):

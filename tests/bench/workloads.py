@@ -19,9 +19,10 @@ POOLERS = ("pgweir", "pgbouncer")
 class Workload:
     name: str
     title: str
-    load: str = "pgbench"       # pgbench, connect (log in, one query, leave), copy_out, copy_in, idle (memory)
+    # pgbench, connect (log in, one query, leave), copy_out, copy_in, idle (memory), start, reload
+    load: str = "pgbench"
     script: str = "select"      # a row of SCRIPTS
-    clients: int = 16
+    clients: int = 16           # start, reload: entries in the files
     protocol: str = "simple"    # pgbench -M
     rate: int = 0               # pgbench -R; 0: as fast as it goes
     tls: bool = False           # between client and pooler
@@ -90,6 +91,8 @@ WORKLOADS = (
              goals=goals(0.30), quick=True),
     Workload("idle-tls", "memory per idle client, 5,000 TLS clients", load="idle", clients=5000, tls=True, peers=POOLERS,
              goals=goals(0.85)),
+    Workload("many-start", "start with 10,000 databases and users", load="start", clients=10000, peers=POOLERS, quick=True),
+    Workload("many-reload", "reload of 10,000 databases and users", load="reload", clients=10000, peers=POOLERS, quick=True),
     Workload("unix-simple-16", "unix socket to PostgreSQL: select, simple, 16", database="unix",
              goals=goals(0.95, 0.80, 0.80)),
     Workload("unix-simple-64", "unix socket to PostgreSQL: select, simple, 64", database="unix", clients=64,
