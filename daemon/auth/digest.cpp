@@ -1,11 +1,12 @@
 // libcrypto's digests behind plain functions. Failure is an empty string, see the header.
 #include "auth/digest.hpp"
 
+#include <array>
 #include <limits>
+#include <memory>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "auth/random.hpp"
 
@@ -30,6 +31,61 @@ std::string digest(ByteView bytes, const EVP_MD* kind, size_t size) {
   if (EVP_Digest(bytes.data(), bytes.size(), raw(out), &written, kind, nullptr) != 1 || written != size) return {};
   return out;
 }
+
+struct FreeDigest {
+  void operator()(EVP_MD* kind) const { EVP_MD_free(kind); }
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+
+// Looked up once: OpenSSL 3 does it anew for each digest that begins with EVP_sha256(). Null: refused.
+const EVP_MD* sha256_kind() {
+  static const std::unique_ptr<EVP_MD, FreeDigest> kKind(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+  return kKind.get();
+}
+
+constexpr size_t kBlock = 64;  // of SHA-256, which HMAC pads its key to
+
+// HMAC by hand (RFC 2104), with one context for both hashes: HMAC() and EVP_MAC look everything up by name and make
+// three contexts for each call, which costs several times the hashing of a short message.
+class Hmac {
+ public:
+  explicit Hmac(ByteView key) {
+    std::string hashed;
+    const bool too_long = key.size() > kBlock;
+    if (too_long) key = hashed = sha256(key);
+    good_ = context_ && sha256_kind() && (!too_long || !hashed.empty());
+    key.copy(key_.data(), kBlock);
+    wipe(hashed);
+  }
+  ~Hmac() { wipe(key_.data(), key_.size()); }
+  Hmac(const Hmac&) = delete;
+  Hmac& operator=(const Hmac&) = delete;
+
+  std::string of(ByteView bytes) {
+    std::string inner(kSha256Size, '\0');
+    std::string outer(kSha256Size, '\0');
+    good_ = good_ && pass(0x36, bytes, inner) && pass(0x5c, inner, outer);
+    return good_ ? outer : std::string();
+  }
+
+ private:
+  bool pass(char pad, ByteView bytes, std::string& out) {
+    std::array<char, kBlock> padded{};
+    for (size_t at = 0; at < kBlock; ++at)
+      padded[at] = static_cast<char>(key_[at] ^ pad);
+    unsigned written = 0;
+    const bool done = EVP_DigestInit_ex2(context_.get(), sha256_kind(), nullptr) == 1 &&
+                      EVP_DigestUpdate(context_.get(), padded.data(), kBlock) == 1 &&
+                      EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1 &&
+                      EVP_DigestFinal_ex(context_.get(), raw(out), &written) == 1;
+    wipe(padded.data(), kBlock);
+    return done && written == kSha256Size;
+  }
+
+  std::array<char, kBlock> key_{};
+  std::unique_ptr<EVP_MD_CTX, FreeDigest> context_{EVP_MD_CTX_new()};
+  bool good_ = false;
+};
 }  // namespace
 
 std::string md5_hex(ByteView bytes) {
@@ -37,18 +93,12 @@ std::string md5_hex(ByteView bytes) {
 }
 
 std::string sha256(ByteView bytes) {
-  return digest(bytes, EVP_sha256(), kSha256Size);
+  const EVP_MD* kind = sha256_kind();
+  return kind ? digest(bytes, kind, kSha256Size) : std::string();
 }
 
 std::string hmac_sha256(ByteView key, ByteView bytes) {
-  std::string out(kSha256Size, '\0');
-  unsigned written = 0;
-  static constexpr unsigned char kNoKey[1] = {0};  // a null key means "reuse the last one" to HMAC()
-  const void* key_bytes = key.empty() ? kNoKey : raw(key);
-  if (!fits_int(key)) return {};
-  if (!HMAC(EVP_sha256(), key_bytes, static_cast<int>(key.size()), raw(bytes), bytes.size(), raw(out), &written))
-    return {};
-  return written == kSha256Size ? out : std::string();
+  return Hmac(key).of(bytes);
 }
 
 std::string pbkdf2_sha256(ByteView password, ByteView salt, uint32_t iterations) {

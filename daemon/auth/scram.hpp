@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "auth/secret.hpp"
@@ -21,6 +22,7 @@ inline constexpr uint32_t kMaxScramIterations =
     1'000'000;  // more is refused: it would burn a CPU for a peer's pleasure
 inline constexpr size_t kMaxScramMessage = size_t{16} * 1024;  // bytes of any one message
 inline constexpr size_t kMaxScramNonce = 1024;                 // bytes, each side's part
+inline constexpr size_t kScramNonceBytes = 18;                 // of ours; 24 characters in base64, as PostgreSQL's
 inline constexpr size_t kMaxScramSalt = 1024;                  // bytes, decoded
 inline constexpr size_t kScramSaltSize = 16;                   // of the salts that we make
 
@@ -40,10 +42,14 @@ Result<void> check_scram_mechanism(ByteView mechanism);
 class ScramServer {
  public:
   // A real exchange against a stored or derived verifier.
+  static ScramServer genuine(std::shared_ptr<const ScramVerifier> verifier);  // never null
   static ScramServer genuine(ScramVerifier verifier);
 
   // An exchange that looks and costs the same, and always fails at its end: unknown users, empty or md5 secrets.
   static ScramServer mock(ByteView user, ByteView process_key, uint32_t iterations);
+
+  // kScramNonceBytes random bytes, of which first() makes its part of the nonce. Without, it draws its own.
+  void give_nonce(ByteView random);
 
   // client-first-message in, server-first-message out. gs2 flags n and y; p, authzid and m= are refused; the user name
   // is ignored (the startup packet's counts).
@@ -61,9 +67,9 @@ class ScramServer {
 
  private:
   enum class Step { kFirst, kFinal, kOver };
-  ScramServer(ScramVerifier verifier, bool mock) : verifier_(std::move(verifier)), mock_(mock) {}
+  ScramServer(std::shared_ptr<const ScramVerifier> verifier, bool mock) : verifier_(std::move(verifier)), mock_(mock) {}
 
-  ScramVerifier verifier_;
+  std::shared_ptr<const ScramVerifier> verifier_;
   bool mock_;
   Step step_ = Step::kFirst;
   char binding_flag_ = 'n';

@@ -11,7 +11,6 @@
 namespace pgweir::auth {
 
 namespace {
-constexpr size_t kNonceBytes = 18;
 constexpr size_t kMaxMechanismList = 4096;  // bytes
 constexpr size_t kMaxErrorText = 100;       // of an "e=" value that we repeat
 
@@ -49,7 +48,7 @@ Result<std::string> ScramClient::first() {
   if (pass_through_ && (memory_.keys.client_key.size() != kSha256Size || memory_.keys.server_key.size() != kSha256Size))
     return failure("keys of a wrong size");
   if (own_nonce_.empty()) {
-    auto random = random_bytes(kNonceBytes);
+    auto random = random_bytes(kScramNonceBytes);
     if (!random) return failure(random.error().message);
     own_nonce_ = base64_encode(*random);
   }

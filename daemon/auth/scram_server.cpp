@@ -11,8 +11,6 @@
 namespace pgweir::auth {
 
 namespace {
-constexpr size_t kNonceBytes = 18;  // of ours; 24 characters in base64, as PostgreSQL's
-
 Error failure(std::string reason) {
   return Error{"SCRAM: " + std::move(reason), "08P01"};
 }
@@ -42,15 +40,24 @@ Result<void> check_scram_mechanism(ByteView mechanism) {
   return {};
 }
 
-ScramServer ScramServer::genuine(ScramVerifier verifier) {
+ScramServer ScramServer::genuine(std::shared_ptr<const ScramVerifier> verifier) {
+  assert(verifier);
   return ScramServer(std::move(verifier), false);
+}
+
+ScramServer ScramServer::genuine(ScramVerifier verifier) {
+  return genuine(std::make_shared<const ScramVerifier>(std::move(verifier)));
+}
+
+void ScramServer::give_nonce(ByteView random) {
+  own_nonce_ = base64_encode(random);
 }
 
 ScramServer ScramServer::mock(ByteView user, ByteView process_key, uint32_t iterations) {
   ScramVerifier nobody{iterations, scram_salt(process_key, user),
                        SecretBytes(hmac_sha256(process_key, cat("stored key of ", user))),
                        SecretBytes(hmac_sha256(process_key, cat("server key of ", user)))};
-  return ScramServer(std::move(nobody), true);
+  return ScramServer(std::make_shared<const ScramVerifier>(std::move(nobody)), true);
 }
 
 Result<std::string> ScramServer::first(ByteView client_first) {
@@ -76,13 +83,13 @@ Result<std::string> ScramServer::first(ByteView client_first) {
     if (!reader.skip_extension()) return failure("malformed extension in client-first-message");
 
   if (own_nonce_.empty()) {
-    auto random = random_bytes(kNonceBytes);
+    auto random = random_bytes(kScramNonceBytes);
     if (!random) return failure(random.error().message);
     own_nonce_ = base64_encode(*random);
   }
   nonce_ = cat(*nonce, own_nonce_);
   client_first_bare_ = client_first;
-  server_first_ = cat("r=", nonce_, ",s=", base64_encode(verifier_.salt), ",i=", verifier_.iterations);
+  server_first_ = cat("r=", nonce_, ",s=", base64_encode(verifier_->salt), ",i=", verifier_->iterations);
   step_ = Step::kFinal;
   return server_first_;
 }
@@ -108,14 +115,14 @@ Result<ScramServer::Success> ScramServer::final(ByteView client_final) {
   // `without_proof` still ends in the comma before "p=".
   const std::string auth_message =
       cat(client_first_bare_, ',', server_first_, ',', without_proof.substr(0, without_proof.size() - 1));
-  SecretBytes signature(hmac_sha256(verifier_.stored_key.view(), auth_message));
+  SecretBytes signature(hmac_sha256(verifier_->stored_key.view(), auth_message));
   SecretBytes client_key(exclusive_or(*proof, signature.view()));
   SecretBytes stored_key(sha256(client_key.view()));
-  const std::string server_signature = hmac_sha256(verifier_.server_key.view(), auth_message);
-  const bool proven = same_secret(stored_key.view(), verifier_.stored_key.view());
+  const std::string server_signature = hmac_sha256(verifier_->server_key.view(), auth_message);
+  const bool proven = same_secret(stored_key.view(), verifier_->stored_key.view());
   if (!proven || mock_ || client_key.empty() || server_signature.empty()) return failure("wrong password");
   return Success{"v=" + base64_encode(server_signature),
-                 ScramKeys{std::move(client_key), SecretBytes(verifier_.server_key)}};
+                 ScramKeys{std::move(client_key), SecretBytes(verifier_->server_key)}};
 }
 
 }  // namespace pgweir::auth

@@ -21,11 +21,9 @@ bool is_md5_shape(ByteView text) {
                      [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-SecretKind kind_of(ByteView text) {
-  if (text.empty()) return SecretKind::kNone;
-  if (is_md5_shape(text)) return SecretKind::kMd5;
-  if (parse_scram_verifier(text)) return SecretKind::kScram;
-  return SecretKind::kPlain;
+std::shared_ptr<const ScramVerifier> verifier_in(ByteView text) {
+  auto verifier = parse_scram_verifier(text);
+  return verifier ? std::make_shared<const ScramVerifier>(std::move(*verifier)) : nullptr;
 }
 
 std::optional<SecretBytes> decode_key(ByteView text) {
@@ -70,7 +68,15 @@ const char* secret_kind_name(SecretKind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-Secret::Secret(std::string text) : kind_(kind_of(text)), text_(std::move(text)) {}
+Secret::Secret(std::string text) : text_(std::move(text)), verifier_(verifier_in(text_.view())) {
+  if (text_.empty()) {
+    kind_ = SecretKind::kNone;
+  } else if (verifier_) {
+    kind_ = SecretKind::kScram;
+  } else {
+    kind_ = is_md5_shape(text_.view()) ? SecretKind::kMd5 : SecretKind::kPlain;
+  }
+}
 
 bool Secret::same_as(const Secret& other) const {
   if (empty() || other.empty()) return empty() == other.empty();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -88,6 +89,8 @@ class Secret {
   SecretKind kind() const { return kind_; }
   ByteView text() const { return text_.view(); }
   bool empty() const { return kind_ == SecretKind::kNone; }
+  // Of a SCRAM secret: what its text says, read once. Null for the other kinds.
+  const std::shared_ptr<const ScramVerifier>& verifier() const { return verifier_; }
 
   // Same text; in constant time.
   bool same_as(const Secret& other) const;
@@ -95,6 +98,7 @@ class Secret {
  private:
   SecretKind kind_ = SecretKind::kNone;
   SecretBytes text_;
+  std::shared_ptr<const ScramVerifier> verifier_;
 };
 
 }  // namespace pgweir::auth

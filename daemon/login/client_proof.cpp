@@ -6,7 +6,6 @@
 
 #include "auth/ident.hpp"
 #include "auth/md5.hpp"
-#include "auth/random.hpp"
 #include "auth/userlist.hpp"
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
@@ -46,14 +45,15 @@ net::Task<bool> prove_by_cleartext(ClientLogin& login) {
 
 net::Task<bool> prove_by_md5(ClientLogin& login) {
   std::string request;
-  auto salt = auth::random_bytes(auth::kMd5SaltSize);
-  if (!salt) co_return login.refuse("bouncer resources exhaustion");
-  wire::append_authentication_md5(request, *salt);
+  std::array<char, auth::kMd5SaltSize> random{};
+  login.hub.draw_random(random.data(), random.size());
+  const ByteView salt(random.data(), random.size());
+  wire::append_authentication_md5(request, salt);
   if (!login.send(request)) co_return false;
   bool answered = co_await read_answer(login);
   if (!answered) co_return false;
   std::optional<ByteView> response = password_in(login.inbox.body());
-  const bool matches = response && auth::md5_verify(login.secret, login.user, *salt, *response);
+  const bool matches = response && auth::md5_verify(login.secret, login.user, salt, *response);
   co_return (matches && login.known) || login.refuse(kPasswordFailed);
 }
 

@@ -1,5 +1,7 @@
 // SCRAM-SHA-256 with a client (compat/auth.md, section 3). A client that proves itself against a stored verifier leaves
 // the keys behind by which pgweir can log in to servers as that user (pass-through) - never under another user's name.
+#include <array>
+
 #include "auth/scram.hpp"
 #include "auth/userlist.hpp"
 #include "base/text.hpp"
@@ -61,7 +63,7 @@ net::Task<std::optional<auth::ScramVerifier>> verifier_of_plain(ClientLogin& log
 
 net::Task<std::optional<auth::ScramServer>> choose_prover(ClientLogin& login) {
   std::optional<auth::ScramVerifier> verifier;
-  if (login.secret.kind() == auth::SecretKind::kScram) verifier = auth::parse_scram_verifier(login.secret.text());
+  if (login.secret.verifier()) co_return auth::ScramServer::genuine(login.secret.verifier());
   if (login.secret.kind() == auth::SecretKind::kPlain) {
     verifier = co_await verifier_of_plain(login);
   }
@@ -72,9 +74,10 @@ net::Task<std::optional<auth::ScramServer>> choose_prover(ClientLogin& login) {
 }
 
 void keep_keys(ClientLogin& login, const auth::ScramKeys& keys) {
-  if (login.secret.kind() != auth::SecretKind::kScram) return;
+  if (!login.secret.verifier()) return;
   pool::ScramNote note;
-  note.mark = mark_of(login.hub, login.secret.text(), login.user);
+  note.mark = mark_of(*login.secret.verifier());
+  if (login.client.user->client_keys.holds(note.mark)) return;
   note.first_key = keys.client_key.view();
   note.server_key = keys.server_key.view();
   login.client.user->client_keys.keep(note);
@@ -89,6 +92,7 @@ bool fail(ClientLogin& login, const Error& why) {
 
 net::Task<bool> prove_by_scram(ClientLogin& login) {
   std::string message;
+  std::array<char, auth::kScramNonceBytes> random{};
   std::optional<auth::ScramServer> prover = co_await choose_prover(login);
   if (login.gone()) co_return false;
   wire::append_authentication_sasl(message, {auth::kScramMechanism});
@@ -100,6 +104,8 @@ net::Task<bool> prove_by_scram(ClientLogin& login) {
   if (!initial) co_return login.refuse(auth::kScramFailed);
   auto mechanism = auth::check_scram_mechanism(initial->mechanism);
   if (!mechanism) co_return fail(login, mechanism.error());
+  login.hub.draw_random(random.data(), random.size());
+  prover->give_nonce(ByteView(random.data(), random.size()));
   auto challenge = prover->first(initial->data);
   if (!challenge) co_return fail(login, challenge.error());
   message.clear();

@@ -84,4 +84,8 @@ std::string mark_of(const session::Hub& hub, ByteView secret, ByteView user) {
   return auth::hmac_sha256(hub.process_secret, cat(user, '\0', secret));
 }
 
+std::string mark_of(const auth::ScramVerifier& verifier) {
+  return cat(verifier.stored_key.view(), verifier.server_key.view());
+}
+
 }  // namespace pgweir::login

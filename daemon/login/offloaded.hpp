@@ -33,4 +33,7 @@ net::Task<std::shared_ptr<FinalProof>> make_final_proof(session::Hub& hub, auth:
 // Under which mark a ScramMemo keeps what was made from this secret: a keyed hash, so that it tells nothing.
 std::string mark_of(const session::Hub& hub, ByteView secret, ByteView user);
 
+// The mark of keys that a proof against this verifier has left: its own two keys, for they belong to no other.
+std::string mark_of(const auth::ScramVerifier& verifier);
+
 }  // namespace pgweir::login

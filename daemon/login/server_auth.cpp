@@ -62,8 +62,9 @@ ServerStep send_md5(ServerLogin& login, ByteView salt) {
 // Keys that the pool's own user has left when he proved himself to us, against the secret that is still stored.
 std::optional<auth::ScramKeys> passed_keys(const ServerLogin& login) {
   if (login.forced_user || login.secret.kind() != auth::SecretKind::kScram) return std::nullopt;
-  const std::string mark = mark_of(login.hub, login.secret.text(), user_of(login));
+  std::string mark = mark_of(*login.secret.verifier());
   auto note = login.shared->user->client_keys.find(mark);
+  wipe(mark);
   if (!note) return std::nullopt;
   return auth::ScramKeys{auth::SecretBytes(note->first_key), auth::SecretBytes(note->server_key)};
 }

@@ -15,7 +15,7 @@
 namespace pgweir::pool {
 
 struct ScramNote {
-  std::string mark;  // a keyed hash of the secret that it was made from
+  std::string mark;  // a keyed hash of the secret that it was made from, or that verifier's own keys
   std::string salt;
   uint32_t iterations = 0;
   std::string first_key;   // ClientKey, or a verifier's StoredKey
@@ -25,6 +25,7 @@ struct ScramNote {
   ScramNote(const ScramNote&) = default;
   ScramNote& operator=(const ScramNote&) = default;
   ~ScramNote() {
+    wipe(mark);
     wipe(first_key);
     wipe(server_key);
   }
@@ -37,6 +38,10 @@ class ScramMemo {
     std::lock_guard lock(mutex_);
     if (note_.mark.empty() || note_.mark != mark) return std::nullopt;
     return note_;
+  }
+  bool holds(ByteView mark) const {
+    std::lock_guard lock(mutex_);
+    return !mark.empty() && note_.mark == mark;
   }
   void keep(ScramNote note) {
     std::lock_guard lock(mutex_);

@@ -111,6 +111,7 @@ class Hub {
   // workers, get the server's own error, unless usable servers exist.
   virtual void login_trouble(pool::SharedPool& shared, bool tell) = 0;
   virtual uint32_t next_id() = 0;                                        // shared sequence of clients and servers
+  virtual void draw_random(char* to, size_t size) = 0;                   // for salts and nonces; never fails
   virtual void draw_cancel_key(Client& client, size_t secret_size) = 0;  // unique; books it
   virtual void forget_cancel_key(Client& client) = 0;
   virtual std::shared_ptr<CancelTicket> cancel(uint32_t pid, ByteView secret) = 0;

@@ -59,6 +59,7 @@ class Worker final : public session::Hub, private net::Turn {
   void welcome_news(pool::SharedPool& shared) override;
   void login_trouble(pool::SharedPool& shared, bool tell) override;
   uint32_t next_id() override { return parts_.fleet.next_id(); }
+  void draw_random(char* to, size_t size) override;
   void draw_cancel_key(session::Client& client, size_t secret_size) override;
   void forget_cancel_key(session::Client& client) override;
   std::shared_ptr<session::CancelTicket> cancel(uint32_t pid, ByteView secret) override;
@@ -141,7 +142,7 @@ class Worker final : public session::Hub, private net::Turn {
   session::ClosingHandler closing_;
   std::thread thread_;
   std::unordered_map<unsigned, std::unique_ptr<session::LocalPool>> pools_;  // by SharedPool::id
-  auth::RandomPool random_;                                                  // for cancel keys
+  auth::RandomPool random_;                                                  // for cancel keys, salts, nonces
   std::unordered_map<uint64_t, session::Client*> keys_;                      // by CancelKey, its first 8 bytes
   std::unordered_map<uint64_t, Ticket> tickets_;
   std::vector<std::unique_ptr<net::Spawned>> cancels_;  // cancel requests on their way to servers

@@ -23,12 +23,6 @@ uint64_t head_of(uint32_t pid, ByteView secret) {
   return static_cast<uint64_t>(pid) << 32 | first;
 }
 
-// OpenSSL's generator; the kernel's, should that fail.
-void fill_random(auth::RandomPool& pool, char* at, size_t size) {
-  if (pool.fill(at, size) || getentropy(at, size) == 0) return;
-  std::abort();  // no randomness at all: a guessable key would be worse
-}
-
 bool same_secret(ByteView a, ByteView b) {
   if (a.size() != b.size()) return false;
   unsigned char difference = 0;
@@ -39,6 +33,12 @@ bool same_secret(ByteView a, ByteView b) {
 
 }  // namespace
 
+// OpenSSL's generator; the kernel's, should that fail.
+void Worker::draw_random(char* to, size_t size) {
+  if (random_.fill(to, size) || getentropy(to, size) == 0) return;
+  std::abort();  // no randomness at all: a guessable key would be worse
+}
+
 // Eight random bytes as PgBouncer's: the top bit of the first is clear (a positive "process id"); with a peer_id bytes
 // 1 and 2 hold it and the low bits of byte 7 the TTL (compat/wire.md, section 6). Longer keys are random beyond.
 void Worker::draw_cancel_key(Client& client, size_t secret_size) {
@@ -46,8 +46,8 @@ void Worker::draw_cancel_key(Client& client, size_t secret_size) {
   key.size = static_cast<uint8_t>(std::min(secret_size, key.secret.size()));
   do {
     char pid[4];
-    fill_random(random_, pid, sizeof pid);
-    fill_random(random_, key.secret.data(), key.size);
+    draw_random(pid, sizeof pid);
+    draw_random(key.secret.data(), key.size);
     pid[0] = static_cast<char>(pid[0] & 0x7f);
     if (auto peer = snapshot->global.peer_id; peer > 0) {
       pid[1] = static_cast<char>(peer & 0xff);

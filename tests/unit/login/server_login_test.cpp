@@ -156,7 +156,7 @@ void leave_keys(LoginHub& hub, const std::string& user, const std::string& store
   auto success = ours.final(*theirs.final());
   ASSERT_TRUE(success.ok());
   pool::ScramNote note;
-  note.mark = mark_of(hub, stored, user);
+  note.mark = mark_of(*auth::parse_scram_verifier(stored));
   note.first_key = success->keys.client_key.view();
   note.server_key = success->keys.server_key.view();
   hub.books.user(user)->client_keys.keep(note);

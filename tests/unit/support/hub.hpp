@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <functional>
 #include <map>
@@ -146,6 +147,7 @@ class TestHub : public session::Hub, protected net::Turn {
   void welcome_news(pool::SharedPool&) override {}
   void login_trouble(pool::SharedPool&, bool) override {}
   uint32_t next_id() override { return ++last_id_; }
+  void draw_random(char* to, size_t size) override { ASSERT_EQ(getentropy(to, size), 0); }
   void draw_cancel_key(session::Client& client, size_t secret_size) override {
     client.cancel_key.pid = client.id + 1000;
     client.cancel_key.size = static_cast<uint8_t>(secret_size);
