@@ -47,8 +47,7 @@ DirectorImpl::DirectorImpl(DirectorOptions options, Logger& log, Hooks hooks, st
       fleet_(options_.snapshot->global.worker_count()),
       offload_(kOffloadThreads, kOffloadQueue),
       resolver_(offload_),
-      books_(fleet_.size(), options_.snapshot),
-      listeners_(*loop_, fleet_, log_) {
+      books_(fleet_.size(), options_.snapshot) {
   fleet_.set_books(&books_);
   loop_->set_offload(&offload_);
   resolver_.set_options(resolver_options(options_.snapshot->global));
@@ -69,12 +68,15 @@ Result<void> DirectorImpl::make_workers() {
     if (!worker) return worker.error();
     workers_.push_back(worker.take());
   }
+  Worker& first = *workers_[kAcceptingWorker];
+  listeners_ =
+      std::make_unique<Listeners>(first.loop, fleet_, log_, [&first](const NewClient& one) { first.adopt(one); });
   beats_.resize(fleet_.size());
   return {};
 }
 
 Result<void> DirectorImpl::listen(const std::vector<PassedSocket>& passed) {
-  return listeners_.open(options_.snapshot->global, passed);
+  return listeners_->open(options_.snapshot->global, passed);
 }
 
 int DirectorImpl::run() {
@@ -84,7 +86,7 @@ int DirectorImpl::run() {
   if (hooks_.ready) hooks_.ready();
   last_stats_ = loop_->now();
   loop_->run(*this);
-  listeners_.close_all();
+  listeners_->close_all();
   on_every_worker([](Worker& worker) { worker.stop(); });
   for (auto& worker : workers_)
     worker->join();
@@ -160,7 +162,7 @@ Result<void> DirectorImpl::apply(const pool::SnapshotPtr& changed) {
   dropped(gone);
   make_forced_pools();
   resolver_.set_options(resolver_options(changed->global));
-  listeners_.set_defer_accept(changed->global.tcp_defer_accept);
+  listeners_->set_defer_accept(changed->global.tcp_defer_accept);
   if (hooks_.settings_changed) hooks_.settings_changed(changed);
   return {};
 }
@@ -232,7 +234,7 @@ admin::Context DirectorImpl::context() {
       .log = log_,
       .listeners = [this] {
         admin::Rows rows;
-        for (const auto& row : listeners_.rows()) {
+        for (const auto& row : listeners_->rows()) {
           rows.push_back({std::to_string(row.fd), row.address.host(), std::to_string(row.address.port())});
         }
         return rows;

@@ -81,6 +81,9 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void sweep_all();
   // Asks every worker, adds up what they say, then calls `then` here.
   void count(const std::function<size_t(Worker&)>& ask, const std::function<void(size_t)>& then);
+  // When every worker has done what was posted to it until now. Behind an order to the listeners: whoever was accepted
+  // is known to his worker, or in its mailbox before what is posted next.
+  void when_obeyed(const std::function<void()>& then);
 
   // SUSPEND (director_suspend.cpp)
   struct Rest {
@@ -123,8 +126,8 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   net::OffloadPool offload_;
   net::Resolver resolver_;
   pool::Books books_;
-  Listeners listeners_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Listeners> listeners_;  // in the loop of the first worker, so they end before it
   admin::Averages averages_;
   std::vector<Wait> waits_;
   uint64_t suspension_ = 0;  // number of the last SUSPEND

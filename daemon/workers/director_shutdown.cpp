@@ -27,7 +27,7 @@ void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
 }
 
 void DirectorImpl::wait_for_servers() {
-  listeners_.close_tcp();
+  listeners_->close_tcp();
   books_.set_stopping(pool::Stopping::kWaitForServers);
   books_.set_mode(pool::Mode::kPaused);
   on_every_worker([](Worker& worker) { worker.refuse_waiting(); });
@@ -40,7 +40,7 @@ void DirectorImpl::wait_for_servers() {
 }
 
 void DirectorImpl::wait_for_clients() {
-  listeners_.close_tcp();
+  listeners_->close_tcp();
   books_.set_stopping(pool::Stopping::kWaitForClients);
   wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForClients || books_.clients().used() == 0; },
            [this] {
@@ -56,8 +56,8 @@ void DirectorImpl::drain() {
   const Micros limit = books_.snapshot()->global.shutdown_timeout;
   drain_deadline_ = limit > 0 ? loop_->now() + limit : kNever;
   draining_ = true;
-  listeners_.close_all();
-  drain_newcomers(loop_->now() + kNewcomersPatience);
+  listeners_->close_all();
+  when_obeyed([this] { drain_newcomers(loop_->now() + kNewcomersPatience); });
 }
 
 // Who was let in by the kernel a moment too early is no worse off than who came a moment later: a login that is on its

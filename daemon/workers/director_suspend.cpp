@@ -16,9 +16,10 @@ constexpr Micros kLookAgain = 20 * kMillisecond;
 void DirectorImpl::suspend(Done done) {
   const Micros limit = books_.snapshot()->global.suspend_timeout;
   books_.set_mode(pool::Mode::kSuspended);
-  listeners_.pause();
+  listeners_->pause();
   ++suspension_;
-  await_rest({suspension_, Frozen::kClients, limit > 0 ? loop_->now() + limit : kNever, std::move(done)});
+  const Rest rest{suspension_, Frozen::kClients, limit > 0 ? loop_->now() + limit : kNever, std::move(done)};
+  when_obeyed([this, rest] { suspended(rest.suspension) ? await_rest(rest) : rest.done({}); });
 }
 
 bool DirectorImpl::suspended(uint64_t suspension) const {
@@ -46,7 +47,7 @@ void DirectorImpl::await_rest(const Rest& rest) {
 void DirectorImpl::lift_suspension() {
   if (books_.mode() != pool::Mode::kSuspended) return;
   books_.set_mode(pool::Mode::kRunning);
-  listeners_.resume();
+  listeners_->resume();
   on_every_worker([](Worker& worker) { worker.thaw(); });
 }
 

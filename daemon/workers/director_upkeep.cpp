@@ -55,6 +55,10 @@ void DirectorImpl::count(const std::function<size_t(Worker&)>& ask, const std::f
   });
 }
 
+void DirectorImpl::when_obeyed(const std::function<void()>& then) {
+  count([](Worker&) -> size_t { return 0; }, [then](size_t) { then(); });
+}
+
 // ---- the operator's commands ----
 
 void DirectorImpl::pause(DatabasePtr database, Done done) {

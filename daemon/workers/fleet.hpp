@@ -10,6 +10,9 @@
 
 namespace pgweir::workers {
 
+// The worker whose loop holds the listening sockets.
+inline constexpr unsigned kAcceptingWorker = 0;
+
 class Fleet final : public pool::Bell {
  public:
   explicit Fleet(unsigned workers) : posts_(workers) {

@@ -92,46 +92,50 @@ Result<void> Listeners::open_unix(const settings::Global& global) {
 
 void Listeners::add(std::unique_ptr<net::Listener> listener) {
   log_.log(Event::kListening, cat("listening on ", listener->address().text()));
+  rows_.push_back({listener->fd(), listener->address()});
   all_.push_back(std::move(listener));
 }
 
+void Listeners::order(std::function<void(net::Listener&)> what) {
+  fleet_.post(kAcceptingWorker, Order{[this, what = std::move(what)](Worker&) {
+                for (auto& listener : all_)
+                  what(*listener);
+              }});
+}
+
 void Listeners::close_tcp() {
-  std::erase_if(all_, [](const auto& listener) { return !listener->address().is_unix(); });
+  std::erase_if(rows_, [](const Row& row) { return !row.address.is_unix(); });
+  fleet_.post(kAcceptingWorker, Order{[this](Worker&) {
+                std::erase_if(all_, [](const auto& listener) { return !listener->address().is_unix(); });
+              }});
 }
 
 void Listeners::close_all() {
-  for (auto& listener : all_)
-    listener->remove_file();
-  all_.clear();
+  rows_.clear();
+  order([](net::Listener& listener) { listener.remove_file(); });
+  fleet_.post(kAcceptingWorker, Order{[this](Worker&) { all_.clear(); }});
 }
 
 void Listeners::pause() {
-  for (auto& listener : all_)
-    listener->pause();
+  order([](net::Listener& listener) { listener.pause(); });
 }
 
 void Listeners::resume() {
-  for (auto& listener : all_)
-    listener->resume();
+  order([](net::Listener& listener) { listener.resume(); });
 }
 
 void Listeners::set_defer_accept(bool on) {
-  for (auto& listener : all_) {
-    if (!listener->address().is_unix()) listener->set_defer_accept(on);
-  }
-}
-
-std::vector<Listeners::Row> Listeners::rows() const {
-  std::vector<Row> all;
-  for (const auto& listener : all_)
-    all.push_back({listener->fd(), listener->address()});
-  return all;
+  order([on](net::Listener& listener) {
+    if (!listener.address().is_unix()) listener.set_defer_accept(on);
+  });
 }
 
 void Listeners::on_accept(int fd, net::Listener& listener) {
-  unsigned worker = fleet_.least_loaded();
+  const unsigned worker = fleet_.least_loaded();
   fleet_.clients(worker).fetch_add(1, std::memory_order_relaxed);
-  fleet_.post(worker, NewClient{fd, listener.last_peer(), port_});
+  NewClient client{fd, listener.last_peer(), port_};
+  if (worker == kAcceptingWorker) return adopt_(client);
+  fleet_.post(worker, std::move(client));
 }
 
 void Listeners::on_accept_failed(int error, net::Listener& listener) {

@@ -170,7 +170,7 @@ void Worker::read_mail() {
   }
 }
 
-void Worker::take(const NewClient& mail) {
+void Worker::adopt(const NewClient& mail) {
   if (mail.fd >= parts_.descriptor_limit - kSpareDescriptors) {
     std::string message;
     wire::append_error(message, "FATAL", "53300", "no more connections allowed (file descriptor limit)");

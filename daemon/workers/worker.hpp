@@ -64,6 +64,8 @@ class Worker final : public session::Hub, private net::Turn {
   void forget_cancel_key(session::Client& client) override;
   std::shared_ptr<session::CancelTicket> cancel(uint32_t pid, ByteView secret) override;
 
+  void adopt(const NewClient& client);  // in the worker's thread
+
   // -- for the Director's Orders, in the worker's thread --
   void sweep();  // looks after all pools at once (after PAUSE, RECONNECT, a reload)
   void close_clients_of(const std::string& database, session::Reason reason);
@@ -92,7 +94,7 @@ class Worker final : public session::Hub, private net::Turn {
   void on_tick(Micros now) override;
 
   void read_mail();
-  void take(const NewClient& mail);
+  void take(const NewClient& mail) { adopt(mail); }
   void take(TakeServer mail);
   void take(const WantServer& mail);
   void take(const SupplyChanged& mail);
