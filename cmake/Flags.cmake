@@ -23,10 +23,17 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   check_pie_supported()
 endif()
 
-# ccache and mold make a second build quick; neither is needed.
+# ccache and mold make a second build quick; neither is needed. Paths inside the source tree do not count for the cache:
+# the preset "release", the deb and the rpm are compiled with the same flags, in build folders equally deep, so that one
+# of them compiles and the others find it done.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    # debhelper and rpmbuild set each its own, and the cache minds.
+    list(APPEND CMAKE_CXX_COMPILER_LAUNCHER LANG=C.UTF-8 LC_ALL=C.UTF-8)
+  endif()
+  list(APPEND CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 find_program(MOLD mold)
 if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT PGWEIR_SANITIZE)

@@ -12,3 +12,14 @@ endforeach()
 file(GLOB samples CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/etc/*.ini ${CMAKE_SOURCE_DIR}/etc/*.conf)
 install(FILES ${samples} DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/pgweir)
 install(FILES ${CMAKE_SOURCE_DIR}/etc/userlist.example DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+
+# For systemd: the units, the account, the directories, log rotation, explanations of journal entries.
+set(PGWEIR_UNIT_DIR lib/systemd/system CACHE STRING "where systemd's units go; relative to the prefix, or absolute")
+file(GLOB units CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/systemd/*.service ${CMAKE_SOURCE_DIR}/systemd/*.socket)
+install(FILES ${units} DESTINATION ${PGWEIR_UNIT_DIR})
+install(FILES ${CMAKE_SOURCE_DIR}/systemd/pgweir.sysusers DESTINATION lib/sysusers.d RENAME pgweir.conf)
+install(FILES ${CMAKE_SOURCE_DIR}/systemd/pgweir.tmpfiles DESTINATION lib/tmpfiles.d RENAME pgweir.conf)
+install(FILES ${CMAKE_SOURCE_DIR}/systemd/pgweir.logrotate DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/logrotate.d
+  RENAME pgweir)
+file(GLOB catalogs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/systemd/*.catalog)
+install(FILES ${catalogs} DESTINATION lib/systemd/catalog)
