@@ -46,7 +46,7 @@ class StageFailure(Exception):
 
 
 def run(command, timeout, env=None, check=True, cwd=ROOT, quiet=False):
-    """Runs a command in the foreground; with `quiet` its output is shown only when it fails."""
+    """Runs a command in the foreground; with `quiet` its output is kept, and shown only when it fails."""
     out = subprocess.PIPE if quiet else None
     full = {**os.environ, **(env or {})}
     try:
@@ -98,17 +98,17 @@ def unit(preset):
     return Count()
 
 
-def pytest(folder, name, env=None, extra=(), timeout=2400, processes=None):
+def pytest(folder, name, env=None, extra=(), timeout=2400, processes=None, prefix=()):
     path = os.path.join(RESULTS, name + ".xml")
     if not glob.glob(os.path.join(ROOT, folder, "test_*.py")):
         return Count()
     many = ["-n", str(processes), "--dist", "loadfile"] if processes else []
-    run(["/usr/bin/python3", "-m", "pytest", folder, "--junitxml", path, "--timeout", "180", "-rfE", "--tb=short",
-         *many, *extra], timeout, env={"PYTHONDONTWRITEBYTECODE": "1", **(env or {})}, check=False)
-    return second_look(folder, path, env, extra)
+    run([*prefix, "/usr/bin/python3", "-m", "pytest", folder, "--junitxml", path, "--timeout", "180", "-rfE",
+         "--tb=short", *many, *extra], timeout, env={"PYTHONDONTWRITEBYTECODE": "1", **(env or {})}, check=False)
+    return second_look(folder, path, env, extra, prefix)
 
 
-def second_look(folder, path, env, extra):
+def second_look(folder, path, env, extra, prefix):
     """A test with deadlines may fail on a machine that is busy with others: the few that did run once more, alone. What
     passes then counts as passed, and is named. A test that hung is never forgiven: a lost wake-up looks like that."""
     count = junit(path)
@@ -125,8 +125,8 @@ def second_look(folder, path, env, extra):
     if not names:
         return count
     again = path.replace(".xml", "-again.xml")
-    run(["/usr/bin/python3", "-m", "pytest", *names, "--junitxml", again, "--timeout", "180", "-rfE", "--tb=short", *extra],
-        1200, env={"PYTHONDONTWRITEBYTECODE": "1", **(env or {})}, check=False)
+    run([*prefix, "/usr/bin/python3", "-m", "pytest", *names, "--junitxml", again, "--timeout", "180", "-rfE", "--tb=short",
+         *extra], 1200, env={"PYTHONDONTWRITEBYTECODE": "1", **(env or {})}, check=False)
     second = junit(again)
     print("second look, alone: %d of %d passed: %s" % (second.passed, len(names), " ".join(names)))
     count.passed += second.passed
@@ -224,6 +224,27 @@ def chaos(_):
     return pytest("tests/chaos", "chaos", env, ["--timeout", str(seconds * 1.2 + 300)], timeout=1200 + 12 * seconds)
 
 
+def system(_):
+    """The packages are built and checked, then installed in boxes with a booted systemd. That needs root's rights, and a
+    machine that can boot such boxes; where it cannot, this fails: it is never skipped."""
+    packages, image = os.path.join(ROOT, "build", "packages"), os.path.join(ROOT, "build", "image")
+    run(["packaging/build-deb", packages], 2400, quiet=True)
+    deb = glob.glob(os.path.join(packages, "pgweir_*.deb"))[0]
+    count = Count(passed=1)
+    for command in (["packaging/build-rpm", packages], ["packaging/build-image", image, deb]):
+        try:
+            run(command, 1800, quiet=True)
+            count.passed += 1
+        except StageFailure as failure:
+            print("FAILED", failure)
+            count.failed += 1
+    tree = run(["tests/system/make-tree"], 1200, quiet=True).stdout.decode().strip().split("\n")[-1]
+    env = {"PGWEIR_PACKAGES": packages, "PGWEIR_IMAGE": os.path.join(image, "pgweir.tar"), "PGWEIR_SYSTEM_TREE": tree, "PYTHONDONTWRITEBYTECODE": "1"}
+    root = [] if os.geteuid() == 0 else ["sudo", "-n", "env", *("%s=%s" % item for item in env.items())]
+    count += pytest("tests/system", "system", env, ["-p", "no:cacheprovider"], processes=CORES, prefix=root)
+    return count
+
+
 def bench(_):
     """The benchmark works: its own tests, then every quick workload on every peer for a second. No figure is judged."""
     count = pytest("tests/bench", "bench")
@@ -254,6 +275,7 @@ def stages(options):
         ("fuzz", lambda: fuzz(options)),
         ("chaos", lambda: chaos(options)),
         ("bench", lambda: bench(options)),
+        ("system", lambda: system(options)),
         ("asan-unit", lambda: unit("asan")),
         ("asan-functional", lambda: (build("asan"), functional("asan", options, workers=2, slow=3))[1]),
         ("tsan-unit", lambda: unit("tsan")),

@@ -66,9 +66,9 @@ def test_no_sleep_in_the_daemon():
         r"\b(usleep|nanosleep|this_thread::sleep_\w+)\s*\(", rules.strip(text)) else [])
 
 
-# A test waits for an event or polls a condition with a deadline; only the two helpers that poll may sleep.
+# A test waits for an event or polls a condition with a deadline; only the helpers that poll may sleep.
 SLEEP = rules.re.compile(r"\b(?:time\.sleep|asyncio\.sleep|usleep|nanosleep|this_thread::sleep_\w+|setTimeout|Thread\.sleep)\s*\(")
-SLEEPERS = ("tests/functional/harness/system.py", "tests/unit/support/wait.hpp")
+SLEEPERS = ("tests/functional/harness/system.py", "tests/system/harness/box.py", "tests/unit/support/wait.hpp")
 
 
 def test_no_sleep_in_the_tests():

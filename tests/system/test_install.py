@@ -1,0 +1,136 @@
+"""apt install, what it leaves, remove and purge."""
+
+import os
+import re
+
+from harness.machine import PASSWORD
+
+UNITS = ["pgweir.service", "pgweir.socket", "pgweir@one.service", "pgweir@one.socket"]
+
+
+def test_install_from_the_signed_repository_and_first_query(box):
+    from harness.machine import Machine
+    machine = Machine(box)
+    machine.set_up_postgres()
+    machine.install()
+    # As apt has left it: both units run with the configuration of the package, enabled for the next boot.
+    for unit in ("pgweir.socket", "pgweir.service"):
+        assert box.active(unit) == "active", box.journal("-u", "pgweir.service")
+        assert box.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
+    assert box.run("systemctl", "--failed", "--no-legend").stdout == ""
+    machine.configure()
+    box.run("systemctl", "restart", "pgweir.service")
+    assert machine.query("SELECT 40 + 2") == "42"
+    assert machine.query("SELECT current_user", host="/run/pgweir") == "app"
+    assert box.run("pgweir", "--version").stdout.startswith("pgweir ")
+
+
+def test_apt_refuses_a_repository_that_was_changed(box):
+    box.sh("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; cp -r /mnt/repo /root/repo; "
+           "sed 's,/mnt/repo,/root/repo,' /mnt/repo/pgweir.sources >/etc/apt/sources.list.d/pgweir.sources; "
+           "chmod 755 /root")
+    assert box.run("apt-get", "update", "--error-on=any", check=False).returncode == 0
+    box.sh("sed -i 's/^Label: .*/Label: another/' /root/repo/dists/stable/InRelease")
+    told = box.run("apt-get", "update", "--error-on=any", check=False)
+    assert told.returncode != 0
+    assert "BADSIG" in told.stderr + told.stdout
+
+
+def test_account_directories_and_modes(machine):
+    box = machine.box
+    assert box.sh("getent passwd pgweir").stdout.split(":")[-1].strip() == "/usr/sbin/nologin"
+    modes = dict(line.split(" ", 1) for line in box.sh(
+        "stat -c '%n %a %U:%G' /etc/pgweir /run/pgweir /etc/pgweir/userlist.txt /etc/logrotate.d/pgweir").stdout.splitlines())
+    assert modes["/etc/pgweir"] == "750 root:pgweir"
+    assert modes["/run/pgweir"] == "755 pgweir:pgweir"
+    assert modes["/etc/pgweir/userlist.txt"] == "640 root:pgweir"
+    # Passwords may stand in the ini file; nobody else reads it.
+    assert box.run("cat", "/etc/pgweir/pgweir.ini", user="nobody", check=False).returncode != 0
+
+
+def test_units_hold_nothing_that_this_systemd_does_not_know(machine):
+    for unit in UNITS:
+        told = machine.box.run("systemd-analyze", "verify", "--man=no", unit)
+        assert "pgweir" not in told.stderr, told.stderr
+
+
+def test_sandbox_scores_1_2_or_better(machine):
+    for unit in ("pgweir.service", "pgweir@one.service"):
+        told = machine.box.run("systemd-analyze", "security", "--no-pager", unit, check=False).stdout
+        score = float(re.search(r"exposure level for \S+: ([0-9.]+)", told).group(1))
+        print(unit, score)
+        assert score <= 1.2, told
+
+
+def test_the_sandbox_is_really_around_the_process(machine):
+    status = machine.box.read("/proc/%d/status" % machine.main_pid())
+    assert re.search(r"^CapEff:\s*0+$", status, re.M)
+    assert re.search(r"^CapBnd:\s*0+$", status, re.M)
+    assert re.search(r"^NoNewPrivs:\s*1$", status, re.M)
+    assert re.search(r"^Seccomp:\s*2$", status, re.M)
+    uid = machine.box.run("id", "-u", "pgweir").stdout.strip()
+    assert re.search(r"^Uid:\s*%s\s+%s\s" % (uid, uid), status, re.M)
+
+
+def test_the_packages_own_tests_pass(box):
+    """debian/tests, as autopkgtest would run them on a machine with the package and its dependencies installed."""
+    from harness.machine import Machine
+    machine = Machine(box)
+    machine.add_repository()
+    box.run("apt-get", "install", "-y", "-q", "pgweir")
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "debian", "tests")
+    control = open(os.path.join(here, "control")).read()
+    scripts = re.search(r"^Tests: (.*)$", control, re.M).group(1).replace(",", " ").split()
+    assert scripts
+    for script in scripts:
+        box.write("/root/" + script, open(os.path.join(here, script)).read(), 0o755)
+        box.sh("mkdir -p /tmp/autopkgtest && AUTOPKGTEST_TMP=/tmp/autopkgtest /root/" + script)
+
+
+SEEN = ("find / -xdev \\( -path /proc -o -path /sys -o -path /mnt -o -path /tmp -o -path /var/cache -o -path /var/log/journal "
+        "-o -path /var/lib/apt -o -path /var/lib/dpkg/info -o -path /root -o -path /var/lib/postgresql -o -path /dev "
+        "-o -path /var/lib/systemd/catalog \\) -prune -o -print; find /run -path '*pgweir*'; getent passwd; getent group")
+
+
+def test_remove_keeps_configuration_and_purge_leaves_nothing(box):
+    from harness.machine import Machine
+    machine = Machine(box)
+    machine.set_up_postgres()
+    machine.add_repository()
+    box.run("apt-get", "install", "-y", "-q", "logrotate")
+    before = set(box.sh(SEEN).stdout.splitlines())
+    box.run("apt-get", "install", "-y", "-q", "pgweir")
+    machine.configure(more="logfile = /var/log/pgweir/pgweir.log\n")
+    box.sh("systemctl restart pgweir.service; systemctl start pgweir@one.socket; logrotate -f /etc/logrotate.d/pgweir")
+    assert machine.query("SELECT 1") == "1"
+
+    box.run("apt-get", "remove", "-y", "-q", "pgweir")
+    assert box.run("pidof", "pgweir", check=False).stdout == ""
+    assert box.active("pgweir.socket") != "active"
+    assert ":6432" not in box.run("ss", "-Hltn").stdout
+    assert PASSWORD.split()[0] in box.read("/etc/pgweir/userlist.txt")
+
+    box.run("apt-get", "purge", "-y", "-q", "pgweir")
+    after = set(box.sh(SEEN).stdout.splitlines())
+    left = sorted(line for line in after - before if "pgweir" in line)
+    assert left == []
+    assert box.run("systemctl", "--failed", "--no-legend").stdout == ""
+    # Nor does anything that is left speak of it (but the copies of the account files' last version, and apt's source).
+    named = box.sh("grep -rl pgweir /etc /var/lib/systemd /usr/lib/systemd 2>/dev/null || true").stdout.splitlines()
+    assert [name for name in named if not re.fullmatch(r"/etc/(g?shadow-|passwd-|group-|apt/.*)|.*/catalog/database", name)] == []
+
+    # And again, as on a new machine.
+    box.run("apt-get", "install", "-y", "-q", "pgweir")
+    machine.configure()
+    box.run("systemctl", "restart", "pgweir.service")
+    assert machine.query("SELECT 1") == "1"
+
+
+def test_configuration_that_was_changed_survives_a_new_version(fresh_machine):
+    box = fresh_machine.box
+    box.sh("echo '; mine' >>/etc/pgweir/pgweir.ini")
+    fresh_machine.add_repository("newer")
+    told = box.run("apt-get", "upgrade", "-y", "-q")
+    assert fresh_machine.version().endswith("+later"), told.stdout
+    assert box.read("/etc/pgweir/pgweir.ini").endswith("; mine\n")
+    assert fresh_machine.query("SELECT 1") == "1"
