@@ -239,8 +239,11 @@ def system(_):
             print("FAILED", failure)
             count.failed += 1
     tree = run(["tests/system/make-tree"], 1200, quiet=True).stdout.decode().strip().split("\n")[-1]
-    env = {"PGWEIR_PACKAGES": packages, "PGWEIR_IMAGE": os.path.join(image, "pgweir.tar"), "PGWEIR_SYSTEM_TREE": tree, "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {"PGWEIR_PACKAGES": packages, "PGWEIR_IMAGE": os.path.join(image, "pgweir.tar"), "PGWEIR_SYSTEM_TREE": tree,
+           "PYTHONDONTWRITEBYTECODE": "1"}
     root = [] if os.geteuid() == 0 else ["sudo", "-n", "env", *("%s=%s" % item for item in env.items())]
+    # One failure that says why, instead of one for every test.
+    run([*root, "/usr/bin/python3", "tests/system/can_boot.py", tree], 300)
     count += pytest("tests/system", "system", env, ["-p", "no:cacheprovider"], processes=CORES, prefix=root)
     return count
 

@@ -1,5 +1,7 @@
 """apt install, what it leaves, remove and purge."""
 
+import ctypes
+import errno
 import os
 import re
 
@@ -72,6 +74,37 @@ def test_the_sandbox_is_really_around_the_process(machine):
     assert re.search(r"^Uid:\s*%s\s+%s\s" % (uid, uid), status, re.M)
 
 
+def test_sends_leave_in_batches_inside_the_sandbox(machine):
+    """As they do outside of it, on the same kernel: @aio of the unit's system calls holds io_uring."""
+    box = machine.box
+    machine.write_config("open", box.read("/etc/pgweir/pgweir.ini").replace(
+        "unix_socket_dir = /run/pgweir", "unix_socket_dir =") + "listen_port = 6998\n")
+    try:
+        box.run("systemd-run", "-q", "--unit=open-pgweir", "-p", "User=pgweir", "/usr/sbin/pgweir", "/etc/pgweir/open.ini")
+        box.until("the one without a sandbox listens", lambda: ":6998" in box.run("ss", "-Hltn").stdout)
+        outside = batched(machine, 6998)
+    finally:
+        box.sh("systemctl stop open-pgweir; rm -f /etc/pgweir/open.ini")
+    told = batched(machine, 6432)
+    print("batched sends: %s, without the sandbox: %s" % (told, outside))
+    assert told == outside
+    assert told == {"yes"} or not io_uring_of_this_kernel(), "the kernel has io_uring, and the daemon does not use it"
+
+
+def batched(machine, port):
+    """The column batched_sends of SHOW WORKERS."""
+    rows = machine.psql("SHOW WORKERS", user="admin", database="pgweir", port=port, shape="-XAqPfooter=off").stdout.splitlines()
+    column = rows[0].split("|").index("batched_sends")
+    return {row.split("|")[column] for row in rows[1:]}
+
+
+def io_uring_of_this_kernel():
+    """Whether io_uring_setup(2) is there and not forbidden to everybody: a bad address, and not ENOSYS or EPERM."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(425, 1, None)
+    return ctypes.get_errno() == errno.EFAULT
+
+
 def test_the_packages_own_tests_pass(box):
     """debian/tests, as autopkgtest would run them on a machine with the package and its dependencies installed."""
     from harness.machine import Machine
@@ -127,10 +160,18 @@ def test_remove_keeps_configuration_and_purge_leaves_nothing(box):
 
 
 def test_configuration_that_was_changed_survives_a_new_version(fresh_machine):
+    """And the instances that run go over to it, too."""
     box = fresh_machine.box
     box.sh("echo '; mine' >>/etc/pgweir/pgweir.ini")
+    fresh_machine.write_config("one", box.read("/etc/pgweir/pgweir.ini").replace("/run/pgweir", "/run/pgweir/one") +
+                               "listen_port = 6501\n")
+    box.run("systemctl", "start", "pgweir@one.service")
+    instance = fresh_machine.main_pid("pgweir@one.service")
     fresh_machine.add_repository("newer")
     told = box.run("apt-get", "upgrade", "-y", "-q")
     assert fresh_machine.version().endswith("+later"), told.stdout
     assert box.read("/etc/pgweir/pgweir.ini").endswith("; mine\n")
     assert fresh_machine.query("SELECT 1") == "1"
+    assert fresh_machine.main_pid("pgweir@one.service") not in (0, instance)
+    assert fresh_machine.query("SELECT 2", port=6501) == "2"
+    assert box.show("pgweir@two.service", "ActiveState") == "inactive"

@@ -1,4 +1,8 @@
-"""systemctl reload: done when it returns, and truthful."""
+"""systemctl reload: done when it returns, and truthful. A stop lets transactions end."""
+
+import subprocess
+
+from harness.machine import PASSWORD
 
 
 def test_a_good_reload_has_happened_when_systemctl_returns(machine):
@@ -58,3 +62,21 @@ def test_status_shows_live_figures(machine):
     for word in ("client", "server", "waiting", "quer"):
         assert word in told, told
     assert told in box.run("systemctl", "status", "pgweir.service").stdout
+
+
+def test_a_stop_waits_for_a_transaction_longer_than_systemd_would(machine):
+    """The drain asks for more time (EXTEND_TIMEOUT_USEC); what has been begun ends well."""
+    box = machine.box
+    machine.drop_in("[Service]\nTimeoutStopSec=2\n")
+    box.run("systemctl", "restart", "pgweir.service")
+    client = box.start("env", "PGPASSWORD=" + PASSWORD, "psql", "-XAtq", "-h", "127.0.0.1", "-p", "6432", "-U", "app", "-d", "app",
+                       "-c", "SELECT 'slept' FROM pg_sleep(6)", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        box.until("its query runs", lambda: machine.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(6)'").stdout.strip() == "1")
+        box.run("systemctl", "stop", "pgweir.service")
+        assert client.communicate(timeout=30)[0].strip() == "slept"
+        assert box.show("pgweir.service", "Result") == "success"
+    finally:
+        client.kill()
+        client.wait()

@@ -77,9 +77,9 @@ class Machine:
         self.configure()
         box.sh("systemctl enable -q pgweir.socket pgweir.service; systemctl start pgweir.socket pgweir.service")
 
-    def psql(self, text, user="app", database="app", host="127.0.0.1", port=6432, check=True, timeout=30):
-        """One query through pgweir."""
-        done = self.box.run("env", "PGPASSWORD=" + PASSWORD, "PGCONNECT_TIMEOUT=15", "psql", "-XAtq", "-v",
+    def psql(self, text, user="app", database="app", host="127.0.0.1", port=6432, check=True, timeout=30, shape="-XAtq"):
+        """One query through pgweir. `shape` are psql's options about its output."""
+        done = self.box.run("env", "PGPASSWORD=" + PASSWORD, "PGCONNECT_TIMEOUT=15", "psql", shape, "-v",
                             "ON_ERROR_STOP=1", "-h", host, "-p", str(port), "-U", user, "-d", database, "-c", text,
                             check=False, timeout=timeout)
         if check and done.returncode:
