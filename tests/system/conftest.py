@@ -18,7 +18,7 @@ ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
 sys.path.insert(0, HERE)
 
 from harness.box import Box  # noqa: E402
-from harness.machine import Machine  # noqa: E402
+from harness.machine import LATER, Machine  # noqa: E402
 
 
 def output_of(*command, **options):
@@ -59,7 +59,8 @@ def share(deb, tmp_path_factory):
 
 
 def repack(deb, work, version):
-    """The same package under another version: what an upgrade does is the business of its scripts and units."""
+    """The same package under another version, with other configuration files: what an upgrade does is the business of its
+    scripts and units."""
     os.makedirs(work)
     tree = os.path.join(work, "tree")
     output_of("dpkg-deb", "--raw-extract", deb, tree)
@@ -68,6 +69,9 @@ def repack(deb, work, version):
         lines = file.read().splitlines(keepends=True)
     with open(control, "w") as file:
         file.writelines("Version: %s\n" % version if line.startswith("Version:") else line for line in lines)
+    for name in ("pgweir.ini", "pgweir_hba.conf"):
+        with open(os.path.join(tree, "etc", "pgweir", name), "a") as file:
+            file.write(LATER)
     target = os.path.join(work, "pgweir_%s_%s.deb" % (version, output_of("dpkg", "--print-architecture").strip()))
     output_of("dpkg-deb", "--root-owner-group", "--build", "-Znone", tree, target)
     return target

@@ -69,8 +69,8 @@ def test_a_stop_waits_for_a_transaction_longer_than_systemd_would(machine):
     box = machine.box
     machine.drop_in("[Service]\nTimeoutStopSec=2\n")
     box.run("systemctl", "restart", "pgweir.service")
-    client = box.start("env", "PGPASSWORD=" + PASSWORD, "psql", "-XAtq", "-h", "127.0.0.1", "-p", "6432", "-U", "app", "-d", "app",
-                       "-c", "SELECT 'slept' FROM pg_sleep(6)", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    client = box.start("env", "PGPASSWORD=" + PASSWORD, "psql", "-XAtq", "-h", "127.0.0.1", "-p", "6432", "-U", "app",
+                       "-d", "app", "-c", "SELECT 'slept' FROM pg_sleep(6)", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
         box.until("its query runs", lambda: machine.sql(
             "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(6)'").stdout.strip() == "1")

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from harness.machine import PASSWORD
+from harness.machine import PASSWORD, UPGRADE
 
 LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.py")
 
@@ -47,9 +47,9 @@ def test_upgrade_and_downgrade_under_load_refuse_nobody(fresh_machine):
         pid, load = machine.main_pid(), Load(box)
         load.until_more_are_served(100)
         if step == "upgrade":
-            box.run("apt-get", "upgrade", "-y", "-q")
+            box.run(*UPGRADE)
         else:
-            box.run("apt-get", "install", "-y", "-q", "--allow-downgrades", "pgweir=" + version)
+            box.run("apt-get", "install", *UPGRADE[2:], "--allow-downgrades", "pgweir=" + version)
         load.until_more_are_served(100)
         told = load.end()
         assert machine.version() == version

@@ -20,7 +20,7 @@ def set_up(machine):
 
 
 def tear_down(machine):
-    machine.box.sh("systemctl start postgresql; sed -i '2,$d' /etc/pgweir/userlist.conf; rm -f /run/pgweir/userlist.txt")
+    machine.box.sh("systemctl start postgresql@15-main; sed -i '2,$d' /etc/pgweir/userlist.conf; rm -f /run/pgweir/userlist.txt")
 
 
 def test_a_fresh_userlist_before_every_start(machine):
@@ -45,13 +45,14 @@ def test_with_postgresql_down_the_service_starts_with_the_old_list(machine):
         set_up(machine)
         box.run("systemctl", "restart", "pgweir.service")
         before = box.run("cat", "/run/pgweir/userlist.txt").stdout
-        box.run("systemctl", "stop", "postgresql")
+        # The instance: postgresql.service only tells it to stop, and does not wait.
+        box.run("systemctl", "stop", "postgresql@15-main")
         box.run("systemctl", "restart", "pgweir.service")
         assert box.active("pgweir.service") == "active"
         assert box.run("cat", "/run/pgweir/userlist.txt").stdout == before
         assert "pgweir-userlist" in box.journal("-u", "pgweir.service", "-p", "warning", "-n", "60")
         # PostgreSQL comes back; nobody does anything to pgweir.
-        box.run("systemctl", "start", "postgresql")
+        box.run("systemctl", "start", "postgresql@15-main")
         assert machine.query("SELECT current_user") == "app"
     finally:
         tear_down(machine)

@@ -29,6 +29,7 @@ def test_a_hung_worker_is_killed_restarted_and_logged(machine):
     assert "Watchdog timeout" in journal, journal
     # The daemon itself says which thread it was, before it dies.
     assert "worker 1" in journal, journal
+    assert box.journal("-u", "pgweir.service", "PGWEIR_KIND=worker_silent")
 
 
 def test_a_daemon_with_nothing_to_do_is_left_alone(machine):

@@ -36,7 +36,9 @@ class Box:
         self.init = None
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                ["unshare", "--mount", "--cgroup", "bash", os.path.join(HERE, "boot.sh"), self.name, tree, share],
+                # Whoever kills the tests ends the box, too.
+                ["setpriv", "--pdeathsig", "TERM", "unshare", "--mount", "--cgroup", "bash",
+                 os.path.join(HERE, "boot.sh"), self.name, tree, share],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             self._wait_for_boot(90)

@@ -6,6 +6,11 @@ from harness.box import BoxError
 
 PASSWORD = "it's \"secret\" #1;"
 
+# What the later version of the package has at the end of its configuration files, see conftest.repack.
+LATER = "# the later version's\n"
+# Without a terminal dpkg cannot ask about a file that both sides have changed: as unattended upgrades do.
+UPGRADE = ["apt-get", "upgrade", "-y", "-q", "-o", "Dpkg::Options::=--force-confold"]
+
 INI = """\
 [databases]
 app = host=127.0.0.1 port=5432
@@ -73,7 +78,8 @@ class Machine:
         box = self.box
         box.sh("rm -rf /etc/systemd/system/pgweir*.d /etc/systemd/system/pgweir.*; systemctl daemon-reload; "
                "systemctl unmask -q pgweir.socket pgweir.service; systemctl stop 'pgweir@*' pgweir.service pgweir.socket; "
-               "systemctl reset-failed; systemctl start postgresql; find /run/pgweir -mindepth 1 -delete 2>/dev/null; true")
+               "systemctl reset-failed; systemctl start postgresql@15-main; "
+               "find /run/pgweir -mindepth 1 -delete 2>/dev/null; true")
         self.configure()
         box.sh("systemctl enable -q pgweir.socket pgweir.service; systemctl start pgweir.socket pgweir.service")
 
