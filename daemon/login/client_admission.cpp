@@ -25,11 +25,6 @@ bool take_seat(ClientLogin& login) {
   return login.refuse(limit_text(refused));
 }
 
-bool is_own_account(const ClientLogin& login) {
-  const net::Address& peer = login.client.stream.peer();
-  return login.console && peer.is_unix() && peer.unix_uid() == geteuid() && is_house_user(login.user);
-}
-
 // The right to be at the console, decided before any proof is asked for.
 bool admit_to_console(ClientLogin& login) {
   const settings::Global& global = login.snapshot->global;
@@ -61,6 +56,22 @@ void ask_hba(ClientLogin& login) {
   if (rule) login.ident_map = rule->map;
 }
 
+void log_attempt(ClientLogin& login) {
+  if (!login.snapshot->global.log_connections) return;
+  std::string tls = login.client.stream.tls_info();
+  if (tls.empty()) tls = "no";
+  say(login.hub, login.client, session::said(Level::kLog, Event::kLoginAttempt),
+      cat("login attempt: db=", login.database, " user=", login.user, " tls=", tls,
+          " replication=", replication_word(login.client.replication)));
+}
+
+}  // namespace
+
+bool is_own_account(const ClientLogin& login) {
+  const net::Address& peer = login.client.stream.peer();
+  return login.console && peer.is_unix() && peer.unix_uid() == geteuid() && is_house_user(login.user);
+}
+
 // Who comes without being in the books (unknown users, names of databases that do not exist) has entries of his own:
 // nobody without a proof makes the books grow.
 void look_up(ClientLogin& login) {
@@ -74,19 +85,7 @@ void look_up(ClientLogin& login) {
   login.client.user = login.known ? hub.books.user(login.user) : std::make_shared<pool::SharedUser>(login.user);
 }
 
-void log_attempt(ClientLogin& login) {
-  if (!login.snapshot->global.log_connections) return;
-  std::string tls = login.client.stream.tls_info();
-  if (tls.empty()) tls = "no";
-  say(login.hub, login.client, session::said(Level::kLog, Event::kLoginAttempt),
-      cat("login attempt: db=", login.database, " user=", login.user, " tls=", tls,
-          " replication=", replication_word(login.client.replication)));
-}
-
-}  // namespace
-
 bool choose_pool(ClientLogin& login) {
-  look_up(login);
   if (!take_seat(login)) return false;
   if (login.console && !admit_to_console(login)) return false;
   log_attempt(login);
@@ -143,6 +142,7 @@ bool enter_pool(ClientLogin& login) {
     return login.refuse("replication is not available through this pool");
   if (!take_seat(login)) return false;
   client.local_pool = &hub.pool_of(hub.books.pool(login.entry, forced.empty() ? login.user : forced));
+  if (login.looked_up && forced.empty()) client.local_pool->shared().keep_secret(login.secret.text());
   return true;
 }
 

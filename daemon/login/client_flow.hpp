@@ -43,6 +43,7 @@ class ClientLogin {
   Method method = Method::kNoRule;
   std::string ident_map;
   bool known = false;
+  bool looked_up = false;  // by auth_query, not in the userlist
   auth::Secret secret;
 
   // wait_for_welcome
@@ -62,6 +63,8 @@ class ClientLogin {
 // The steps. False: the client is closed (or, after read_startup, has left a cancel request).
 net::Task<bool> read_startup(ClientLogin& login);
 bool take_parameters(ClientLogin& login);
+void look_up(ClientLogin& login);
+bool is_own_account(const ClientLogin& login);
 bool choose_pool(ClientLogin& login);
 bool choose_method(ClientLogin& login);
 net::Task<bool> prove_identity(ClientLogin& login);

@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
+#include "login/lookup.hpp"
 
 namespace pgweir::login {
 
@@ -48,7 +49,14 @@ net::Task<void> client_login(session::Hub& hub, session::Client& client) {
     co_await pass_cancel_on(login);
     co_return;
   }
-  good = good && take_parameters(login) && choose_pool(login) && choose_method(login);
+  good = good && take_parameters(login);
+  if (!good) co_return;
+  look_up(login);
+  if (!is_own_account(login) && needs_lookup(login)) {
+    good = co_await look_up_user(login);
+    if (!good) co_return;
+  }
+  good = choose_pool(login) && choose_method(login);
   if (!good) co_return;
   good = co_await prove_identity(login);
   good = good && enter_pool(login);

@@ -2,6 +2,7 @@
 // (compat/wire.md, section 4). A pool that has no server yet gets its first one here.
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
+#include "login/end_watch.hpp"
 #include "login/greeting.hpp"
 #include "net/wait.hpp"
 #include "wire/builder.hpp"
@@ -11,33 +12,6 @@ namespace pgweir::login {
 using session::Reason;
 
 namespace {
-
-// One of the logins that wait at a pool's gate, for as long as this lives; it touches no pool at its end, for that may
-// have gone before. Nobody reads its socket meanwhile, but a
-// client that leaves is noticed at once: its place is for others.
-class AtTheGate final : public net::StreamHandler {
- public:
-  AtTheGate(session::Hub& hub, session::Client& client, session::LocalPool& pool) : hub_(hub), client_(client) {
-    client_.wait_start = hub_.now();
-    pool.join(client_, pool::ClientState::kAtGate);
-    client_.stream.set_handler(this, nullptr);
-  }
-  ~AtTheGate() override {
-    if (client_.stream.handler() == this) client_.stream.set_handler(nullptr, nullptr);
-  }
-  AtTheGate(const AtTheGate&) = delete;
-  AtTheGate& operator=(const AtTheGate&) = delete;
-
-  // Bytes are for later; only the end counts. The coroutine that waits ends with its client, after the batch.
-  void on_readable(net::Stream& stream) override {
-    if (stream.peer_gone()) session::close_client(hub_, client_, Reason::kClientEof);
-  }
-  void on_writable(net::Stream&) override {}
-
- private:
-  session::Hub& hub_;
-  session::Client& client_;
-};
 
 int failures_of(const pool::SharedPool& shared) {
   auto trouble = shared.trouble();
@@ -82,8 +56,9 @@ net::Task<bool> wait_for_welcome(ClientLogin& login) {
   session::LocalPool& pool = *login.client.local_pool;
   login.welcome = pool.shared().welcome();
   if (login.welcome) co_return true;
-  AtTheGate waiting(login.hub, login.client, pool);
-  waiting.on_readable(login.client.stream);  // it may have left before
+  login.client.wait_start = login.hub.now();
+  pool.join(login.client, pool::ClientState::kAtGate);
+  EndWatch watch(login.hub, login.client);
   if (login.gone()) co_return false;
   const Micros queue_end = deadline_after(login.hub.now(), pool.rules().query_wait_timeout);
   const Micros until = std::min(login.deadline, queue_end);

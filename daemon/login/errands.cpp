@@ -13,19 +13,6 @@ using session::Reason;
 
 namespace {
 
-// The end of an errand: back to the pool, or closed.
-void finish(Exchange& exchange, Drained drained, bool reset_done, Reason unfit) {
-  session::Hub& hub = exchange.hub;
-  session::Server& server = exchange.server;
-  if (exchange.over()) return let_go(hub, server);
-  if (drained == Drained::kMismatch) return session::close_server(hub, server, Reason::kAnswerMismatch);
-  if (drained == Drained::kLost) return session::close_server(hub, server, Reason::kServerLostIdle);
-  if (drained != Drained::kDone || server.transaction != 'I' || server.replies.ambiguous() || exchange.settings_unknown)
-    return session::close_server(hub, server, unfit);
-  server.last_activity = hub.now();
-  session::returned(hub, server, reset_done);
-}
-
 bool resets_all_settings(const Exchange& exchange, std::string_view sql) {
   return exchange.discarded_all || (exchange.error.empty() && lower(sql).find("reset all") != std::string::npos);
 }
@@ -37,6 +24,18 @@ bool work_is_running(const session::Server& server) {
 
 }  // namespace
 
+void finish_errand(Exchange& exchange, Drained drained, bool reset_done, Reason unfit) {
+  session::Hub& hub = exchange.hub;
+  session::Server& server = exchange.server;
+  if (exchange.over()) return let_go(hub, server);
+  if (drained == Drained::kMismatch) return session::close_server(hub, server, Reason::kAnswerMismatch);
+  if (drained == Drained::kLost) return session::close_server(hub, server, Reason::kServerLostIdle);
+  if (drained != Drained::kDone || server.transaction != 'I' || server.replies.ambiguous() || exchange.settings_unknown)
+    return session::close_server(hub, server, unfit);
+  server.last_activity = hub.now();
+  session::returned(hub, server, reset_done);
+}
+
 net::Task<void> run_reset(session::Hub& hub, session::Server& server) {
   Exchange exchange(hub, server, "a reset");
   const std::string query = server.local_pool->rules().reset_query;
@@ -44,7 +43,7 @@ net::Task<void> run_reset(session::Hub& hub, session::Server& server) {
   exchange.ask(query);
   Drained drained = co_await drain(exchange);
   if (drained == Drained::kDone && resets_all_settings(exchange, query)) server.parameters.set_extras(nullptr);
-  finish(exchange, drained, true, Reason::kServerReset);
+  finish_errand(exchange, drained, true, Reason::kServerReset);
 }
 
 net::Task<void> run_check(session::Hub& hub, session::Server& server) {
@@ -53,7 +52,7 @@ net::Task<void> run_check(session::Hub& hub, session::Server& server) {
   exchange.deadline = hub.now() + session::kErrandPatience;
   exchange.ask(query);
   Drained drained = co_await drain(exchange);
-  finish(exchange, drained, true, Reason::kServerReset);
+  finish_errand(exchange, drained, true, Reason::kServerReset);
 }
 
 net::Task<void> clean_up(session::Hub& hub, session::Server& server) {
@@ -73,7 +72,7 @@ net::Task<void> clean_up(session::Hub& hub, session::Server& server) {
     exchange.ask("ROLLBACK");
     drained = co_await drain(exchange);
   }
-  finish(exchange, drained, false, Reason::kServerNotReady);
+  finish_errand(exchange, drained, false, Reason::kServerNotReady);
 }
 
 }  // namespace pgweir::login

@@ -47,6 +47,38 @@ bool Exchange::ask(std::string_view sql) {
   return server.stream.send(message);
 }
 
+bool Exchange::ask(std::string_view sql, std::string_view parameter, Answer& answer) {
+  using track::Action;
+  using track::Kind;
+  std::string message;
+  wire::MessageBuilder(message, 'P').cstring({}).cstring(sql).u16(0).finish();
+  wire::MessageBuilder(message, 'B')
+      .cstring({})
+      .cstring({})
+      .u16(0)
+      .u16(1)
+      .u32(static_cast<uint32_t>(parameter.size()))
+      .bytes(parameter)
+      .u16(0)
+      .finish();
+  wire::MessageBuilder(message, 'D').u8('P').cstring({}).finish();
+  wire::MessageBuilder(message, 'E').cstring({}).u32(0).finish();
+  wire::append_empty(message, 'S');
+  for (Kind kind : {Kind::kParse, Kind::kBind, Kind::kDescribe, Kind::kExecute, Kind::kSync})
+    server.replies.expect(kind, Action::kHide);
+  answer_ = &answer;
+  return server.stream.send(message);
+}
+
+void Exchange::note_answer(char type, ByteView body, bool whole) {
+  if (type == 'T' && body.size() >= 2) answer_->columns = load_be16(body.data());
+  if (type != 'D') return;
+  ++answer_->rows;
+  wipe(answer_->row);
+  answer_->row = whole ? body : ByteView();
+  answer_->cut = !whole;
+}
+
 bool Exchange::settled() const {
   return server.replies.all_answered() && server.body_left == 0 && inbox.bytes().empty();
 }
@@ -98,6 +130,7 @@ bool Exchange::handle_message(char type, ByteView body, bool whole) {
   swallowed.undo(server.statements, nullptr);
   if (match.verdict == track::Match::Verdict::kMismatch) return mismatch(type);
   const bool own = match.verdict == track::Match::Verdict::kHide;
+  if (answer_ && own) note_answer(type, body, whole);
   if (type == 'E' && own && server.hidden_set) settings_unknown = true;
   if (type == 'Z' && own) server.hidden_set = false;
   if (type == 'Z' && match.status != 0) server.transaction = match.status;

@@ -12,6 +12,18 @@
 
 namespace pgweir::login {
 
+// What the query of Exchange::ask with an Answer brought; the row is wiped with it.
+struct Answer {
+  Answer() = default;
+  Answer(const Answer&) = delete;
+  Answer& operator=(const Answer&) = delete;
+  ~Answer() { wipe(row); }
+  int columns = -1;  // -1: it has none to tell of
+  uint64_t rows = 0;
+  std::string row;   // body of the last DataRow
+  bool cut = false;  // ... which was too large to be kept
+};
+
 class Exchange {
  public:
   // Takes over what had been read from the server and not handled. `name` is static: "a reset", for the log.
@@ -30,6 +42,8 @@ class Exchange {
 
   // Sends a simple query as the pooler's own. False: the stream is broken (drain will say so too).
   bool ask(std::string_view sql);
+  // The same by the extended protocol, with one parameter, as text. `answer` lives as long as this.
+  bool ask(std::string_view sql, std::string_view parameter, Answer& answer);
 
   // -- for drain --
   // Handles what is in the inbox, as far as it is whole. False: a message that nothing owed, or a length that no
@@ -46,13 +60,19 @@ class Exchange {
   bool mismatch(char type) const;
   void skip_body();
 
+  void note_answer(char type, ByteView body, bool whole);
+
   bool copy_ended_ = false;
+  Answer* answer_ = nullptr;
 };
 
 enum class Drained : uint8_t { kDone, kTimeout, kLost, kMismatch, kOverBudget };
 
 // Until the server has answered everything.
 net::Task<Drained> drain(Exchange& exchange);
+
+// The end of an errand (errands.hpp): the server goes back to its pool, or is closed, as `unfit` if it ended badly.
+void finish_errand(Exchange& exchange, Drained drained, bool reset_done, session::Reason unfit);
 
 // For a coroutine whose server somebody else has closed meanwhile: lets the closing go on.
 void let_go(session::Hub& hub, session::Server& server);

@@ -192,7 +192,11 @@ void choose_secret(ServerLogin& login) {
     return;
   }
   const auth::Secret* stored = login.snapshot->userlist ? login.snapshot->userlist->find(user_of(login)) : nullptr;
-  if (stored) login.secret = *stored;
+  if (stored && !stored->empty()) {
+    login.secret = *stored;
+  } else if (!login.forced_user) {
+    login.secret = auth::Secret(login.shared->kept_secret());
+  }
 }
 
 std::string startup_packet(const ServerLogin& login) {

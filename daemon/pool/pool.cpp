@@ -224,6 +224,15 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
   return answer;
 }
 
+// Servers that are being checked or reset.
+size_t Pool::tested_soon() const {
+  size_t count = 0;
+  const auto& tested = servers(ServerState::kTested);
+  for (const ServerEntry* server = tested.front(); server; server = tested.next(*server))
+    count += server->answering ? 0 : 1;
+  return count;
+}
+
 Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell) {
   Supply step;
   size_t waiting = clients(ClientState::kWaiting).size();
@@ -232,7 +241,7 @@ Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell)
 
   auto& idle = servers(ServerState::kIdle);
   auto& used = servers(ServerState::kUsed);
-  if (waiting > 0 && idle.empty() && !used.empty() && servers(ServerState::kTested).size() < waiting) {
+  if (waiting > 0 && idle.empty() && !used.empty() && tested_soon() < waiting) {
     step.step = Supply::Step::kCheck;
     step.server = used.front();
     move(*step.server, ServerState::kTested);
@@ -240,7 +249,7 @@ Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell)
   }
   // Servers that come without our doing more: those that log in and those that are being checked or reset.
   size_t logins = servers(ServerState::kLogin).size();
-  size_t coming = logins + servers(ServerState::kTested).size();
+  size_t coming = logins + tested_soon();
   if (waiting > 0 && coming < demand) {
     if (auto worker = shared_->idle_elsewhere(worker_)) {
       step.step = Supply::Step::kAsk;

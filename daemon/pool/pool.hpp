@@ -138,6 +138,7 @@ class Pool {
   ServerEntry* eviction_candidate();
 
  private:
+  size_t tested_soon() const;
   void publish_wait();
   void publish_idle();
   std::optional<Unfit> unfit(ServerEntry& server, const Condition& condition, Micros now, bool paused);

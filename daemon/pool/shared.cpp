@@ -133,6 +133,18 @@ void SharedPool::login_works() {
   in_trouble_ = false;
 }
 
+void SharedPool::keep_secret(ByteView secret) {
+  std::lock_guard lock(mutex_);
+  if (secret_ == secret) return;
+  wipe(secret_);
+  secret_ = secret;
+}
+
+std::string SharedPool::kept_secret() const {
+  std::lock_guard lock(mutex_);
+  return secret_;
+}
+
 bool SharedPool::verified(const std::string& setting) const {
   std::lock_guard lock(mutex_);
   return verified_.contains(setting);

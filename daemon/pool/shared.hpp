@@ -111,6 +111,7 @@ struct alignas(64) Published {
 class SharedPool {
  public:
   SharedPool(unsigned id, std::shared_ptr<SharedDatabase> database, std::shared_ptr<SharedUser> user, unsigned workers);
+  ~SharedPool() { wipe(secret_); }
 
   const unsigned id;
   const std::shared_ptr<SharedDatabase> database;
@@ -141,6 +142,10 @@ class SharedPool {
   Micros login_failed(std::string reason, std::string sqlstate, bool from_server, Micros now, Micros retry_limit);
   void login_works();
 
+  // What auth_query has told of the pool's own user, when he logged in last; empty: nothing. Wiped when it is replaced.
+  void keep_secret(ByteView secret);
+  std::string kept_secret() const;
+
   // Startup parameters (name=value) that a server of this pool has accepted; bounded. Verified ones need no round
   // trip of their own when they are replayed.
   bool verified(const std::string& setting) const;
@@ -153,6 +158,7 @@ class SharedPool {
   std::optional<LoginTrouble> trouble_;
   std::atomic<bool> in_trouble_{false};
   std::map<std::string, bool> verified_;
+  std::string secret_;
 };
 
 // Told when a slot became free, so that somebody who waits for one can be served. Called from any thread.

@@ -59,7 +59,7 @@ inline constexpr auto kClientMoves = [] {
   moves.add(kAtGate, {kIdle, kGone});
   moves.add(kIdle, {kActive, kWaiting, kGone});
   moves.add(kWaiting, {kActive, kIdle, kGone});
-  moves.add(kActive, {kIdle, kGone});
+  moves.add(kActive, {kIdle, kLogin, kGone});  // kLogin: has been given a server for auth_query, and goes on
   moves.add(kConsole, {kGone});
   moves.add(kCancel, {kGone});
   moves.add(kGone, {});

@@ -165,6 +165,22 @@ void link(Hub& hub, Client& client, Server& server) {
   if (client.parameters_unproven) server.proving = track::settings_of(client.parameters);
 }
 
+void start_lookup(Hub& hub, Client& client, std::shared_ptr<LookupTicket> ticket) {
+  Server& server = *client.server;
+  LocalPool& pool = *client.local_pool;
+  server.client = nullptr;
+  client.server = nullptr;
+  client.local_pool = nullptr;
+  pool.leave(client, pool::ClientState::kLogin);
+  server.lookup = std::move(ticket);
+  if (!pool.move(server, pool::ServerState::kTested)) return impossible(hub, nullptr, &server, "auth_query");
+  server.answering = true;
+  server.errand = Errand::kLookup;
+  expect_end(hub, server, server.lookup->deadline == kNever ? 0 : server.lookup->deadline - hub.now());
+  server.stream.set_handler(nullptr, nullptr);
+  resume(hub, server);
+}
+
 void release(Hub& hub, Server& server) {
   Client* client = server.client;
   server.client = nullptr;
@@ -191,6 +207,7 @@ void returned(Hub& hub, Server& server, bool reset_done) {
                                   .connected = !gone,
                                   .reset_done = reset_done};
   if (reset_done) server.dirty_session = false;
+  server.answering = false;
   if (server.checking) server.generation = 0;  // its client left before it was known what it has: obsolete
   server.overdue_at = kNever;
   pool::Checkin answer = pool.checkin(server, condition, hub.now(), hub.paused(pool));

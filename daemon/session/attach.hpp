@@ -22,6 +22,10 @@ Attached attach(Hub& hub, Client& client);
 // the client's.
 void link(Hub& hub, Client& client, Server& server);
 
+// `client`, which logs in, has been given a server for auth_query: both leave each other, the client its pool, and the
+// server is asked what `ticket` says.
+void start_lookup(Hub& hub, Client& client, std::shared_ptr<LookupTicket> ticket);
+
 // The server has answered everything and its client's transaction is over (transaction and statement mode), or its
 // client has left it in that state. The client, if any, becomes idle.
 void release(Hub& hub, Server& server);

@@ -9,6 +9,7 @@
 
 #include "base/list.hpp"
 #include "net/task.hpp"
+#include "net/wait.hpp"
 #include "pool/entry.hpp"
 #include "session/outbox.hpp"
 #include "session/reasons.hpp"
@@ -56,7 +57,8 @@ struct ClientExtras {
   // The portal bound last that deallocates a name, and that name; empty: there is none.
   std::string deallocating_portal;
   std::string deallocates;
-  Micros notified_wait = 0;  // wait_start of the wait that query_wait_notify has told it of
+  net::Gate* served = nullptr;  // of a login that waits for a server to ask: opened when it has one
+  Micros notified_wait = 0;     // wait_start of the wait that query_wait_notify has told it of
 };
 
 class Client final : public pool::ClientEntry, public End, public Hook<ReadyTag> {

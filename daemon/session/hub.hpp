@@ -99,6 +99,7 @@ class Hub {
   virtual void launch(LocalPool& pool, pool::Slot slot) = 0;  // log a new server in
   virtual void start_reset(Server& server) = 0;               // server_reset_query, then returned()
   virtual void start_check(Server& server) = 0;               // server_check_query, then returned()
+  virtual void start_lookup(Server& server) = 0;              // auth_query (server.lookup), then returned()
   virtual void cancel_abandoned(Server& server) = 0;          // a cancel request for a server about to be closed
   virtual void start_clean_up(Server& server) = 0;            // cancel, drain, roll back within the budget
   virtual void send_server(unsigned worker, std::unique_ptr<Server> server) = 0;

@@ -10,6 +10,7 @@
 #include "net/task.hpp"
 #include "pool/entry.hpp"
 #include "session/client.hpp"
+#include "session/lookup.hpp"
 #include "session/outbox.hpp"
 #include "track/parameters.hpp"
 #include "track/reply_queue.hpp"
@@ -44,7 +45,7 @@ struct RetryCopy {
 };
 
 // What the worker does with a server of its ready list, after the batch.
-enum class Errand : uint8_t { kNone, kRead, kReset, kCheck, kCleanUp, kMove };
+enum class Errand : uint8_t { kNone, kRead, kReset, kCheck, kCleanUp, kMove, kLookup };
 
 class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag> {
  public:
@@ -65,13 +66,14 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   size_t host = 0;    // index into its database's host list
   std::string place;  // that host's name or address as configured, or the path of the unix socket
   Errand errand = Errand::kNone;
-  uint16_t moving_to = 0;            // the worker, with Errand::kMove
-  char transaction = 'I';            // of its last ReadyForQuery
-  bool hidden_set = false;           // the SETs of an attach are in flight: their answers must not fail
-  bool held_until_proven = false;    // ... and the client's request waits for them
-  bool held_for_answers = false;     // the client's next message waits until older ones have been answered
-  bool checking = false;             // ... until it is known whether a statement is what the client was told of it
-  uint64_t told_parameters = 0;      // half of a description that is under way (track::Told)
+  std::shared_ptr<LookupTicket> lookup;  // with Errand::kLookup
+  uint16_t moving_to = 0;                // the worker, with Errand::kMove
+  char transaction = 'I';                // of its last ReadyForQuery
+  bool hidden_set = false;               // the SETs of an attach are in flight: their answers must not fail
+  bool held_until_proven = false;        // ... and the client's request waits for them
+  bool held_for_answers = false;         // the client's next message waits until older ones have been answered
+  bool checking = false;                 // ... until it is known whether a statement is what the client was told of it
+  uint64_t told_parameters = 0;          // half of a description that is under way (track::Told)
   uint64_t bound = 0;                // number of the statement that the unnamed portal's columns are wanted of; 0: none
   std::vector<std::string> proving;  // settings that are accepted when those SETs are ("name=value")
   std::string set_error;             // what it said to them

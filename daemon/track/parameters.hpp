@@ -34,6 +34,7 @@ class ParameterSet {
  public:
   void init(TrackedPtr names) { names_ = std::move(names); }
   const TrackedNames* names() const { return names_.get(); }
+  const TrackedPtr& shared_names() const { return names_; }
 
   // A tracked parameter; false when that name is not tracked.
   bool set(ByteView name, ByteView value);

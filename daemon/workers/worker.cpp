@@ -7,6 +7,7 @@
 #include "login/client_login.hpp"
 #include "login/connect.hpp"
 #include "login/errands.hpp"
+#include "login/lookup.hpp"
 #include "login/server_login.hpp"
 #include "net/dial.hpp"
 #include "session/attach.hpp"
@@ -123,7 +124,10 @@ void Worker::drain_ready() {
       if (Server* server = ready_servers.pop_front()) do_errand(*server);
     }
     while (waiting_clients-- > 0) {
-      if (Client* client = ready_clients.pop_front()) relay_.resume(*client);
+      Client* client = ready_clients.pop_front();
+      if (!client) continue;
+      net::Gate* login = client->extras ? client->extras->served : nullptr;
+      login ? login->open() : relay_.resume(*client);
     }
   }
   loop.do_not_block();
@@ -149,6 +153,7 @@ void Worker::do_errand(Server& server) {
     case Errand::kReset: return start_reset(server);
     case Errand::kCheck: return start_check(server);
     case Errand::kCleanUp: return start_clean_up(server);
+    case Errand::kLookup: return start_lookup(server);
     case Errand::kMove: return move_out(server);
   }
 }
@@ -330,6 +335,10 @@ void Worker::start_reset(Server& server) {
 
 void Worker::start_check(Server& server) {
   run_flow(server, login::run_check(*this, server));
+}
+
+void Worker::start_lookup(Server& server) {
+  run_flow(server, login::run_lookup(*this, server));
 }
 
 void Worker::start_clean_up(Server& server) {

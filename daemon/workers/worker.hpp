@@ -50,6 +50,7 @@ class Worker final : public session::Hub, private net::Turn {
   void launch(session::LocalPool& pool, pool::Slot slot) override;
   void start_reset(session::Server& server) override;
   void start_check(session::Server& server) override;
+  void start_lookup(session::Server& server) override;
   void cancel_abandoned(session::Server& server) override;
   void start_clean_up(session::Server& server) override;
   void send_server(unsigned to, std::unique_ptr<session::Server> server) override;

@@ -17,6 +17,7 @@
 
 #include "login/client_login.hpp"
 #include "login/errands.hpp"
+#include "login/lookup.hpp"
 #include "login/server_login.hpp"
 #include "unit/support/hub.hpp"
 #include "wire/builder.hpp"
@@ -97,6 +98,7 @@ class LoginHub final : public test::TestHub {
   void start_reset(session::Server& server) override { run(server, run_reset(*this, server)); }
   void start_check(session::Server& server) override { run(server, run_check(*this, server)); }
   void start_clean_up(session::Server& server) override { run(server, clean_up(*this, server)); }
+  void start_lookup(session::Server& server) override { run(server, run_lookup(*this, server)); }
   void welcome_news(pool::SharedPool&) override { open_gates(); }
   void login_trouble(pool::SharedPool&, bool) override { open_gates(); }
   std::shared_ptr<session::CancelTicket> cancel(uint32_t pid, ByteView secret) override {
@@ -121,8 +123,10 @@ class LoginHub final : public test::TestHub {
       if (errand == session::Errand::kReset) start_reset(*server);
       if (errand == session::Errand::kCheck) start_check(*server);
       if (errand == session::Errand::kCleanUp) start_clean_up(*server);
+      if (errand == session::Errand::kLookup) start_lookup(*server);
     }
-    while (ready_clients.pop_front()) {
+    while (session::Client* client = ready_clients.pop_front()) {
+      if (client->extras && client->extras->served) client->extras->served->open();
     }
     TestHub::after_batch();
   }

@@ -134,6 +134,7 @@ class TestHub : public session::Hub, protected net::Turn {
   }
   void start_reset(session::Server& server) override { note("reset", server.id); }
   void start_check(session::Server& server) override { note("check", server.id); }
+  void start_lookup(session::Server& server) override { note("lookup", server.id); }
   void start_clean_up(session::Server& server) override { note("clean up", server.id); }
   void cancel_abandoned(session::Server& server) override { note("cancel abandoned", server.id); }
   void send_server(unsigned to, std::unique_ptr<session::Server> server) override {
