@@ -136,6 +136,7 @@ void judge(LookupTicket& ticket, const Exchange& exchange, const Answer& answer)
     ticket.outcome = Outcome::kNoRow;
     return;
   }
+  if (answer.rows > 1) return fault(cat("expected one row from auth_query, not ", answer.rows));
   if (answer.cut) return fault("row of auth_query is too large");
   auto value = [&reader]() -> std::optional<ByteView> {
     const int32_t size = reader.i32();

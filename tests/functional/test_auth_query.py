@@ -145,9 +145,17 @@ def test_a_query_that_is_of_no_use(ask, query, fault):
     assert pw.admin("SHOW VERSION").rows
 
 
-def test_the_last_row_wins_and_names_the_user(ask):
+def test_two_rows_are_nobody(ask):
+    """Whoever it may be: not the one that comes last, as with PgBouncer."""
+    pw = ask(settings={"auth_query": "SELECT u, p FROM (VALUES ('app2', 'no'), ('app', 'yes')) v(u, p) WHERE $1 = $1"})
+    for password in ("yes", "no"):
+        assert pw.refused("app", password=password).message == "bouncer config error"
+    assert pw.wait_log("expected one row from auth_query, not 2")
+
+
+def test_the_row_names_the_user(ask):
     pw = ask(settings={"auth_query": "SELECT u, p FROM (VALUES ('md5user', 'no'), ('app', 'yes')) v(u, p) "
-                                     "WHERE $1 = 'alias' ORDER BY 2"})
+                                     "WHERE $1 = 'alias' AND u = 'app'"})
     assert pw.refused("app", password="yes").message == "no such user"
     assert "authentication failed" in pw.refused("alias", password="no").message
     conn = pw.connect("alias", password="yes")
