@@ -1,7 +1,8 @@
 // The login of a client: read_startup > take_parameters > look_up (> look_up_user, by auth_query) > choose_pool >
-// choose_method > prove_identity > enter_pool > wait_for_welcome > send_welcome, a coroutine where a step waits. Promises: bounded by client_login_timeout; before the proof small messages only;
-// unknown users see what known ones see. Does not: serve the client afterwards - its last line hands it to
-// Hub::client_ready. A cancel request branches off after read_startup (client_cancel.cpp).
+// choose_method > prove_identity > enter_pool > wait_for_welcome > send_welcome, a coroutine where a step waits.
+// Promises: bounded by client_login_timeout; before the proof small messages only; unknown users see what known ones
+// see. Does not: serve the client afterwards - its last line hands it to Hub::client_ready. A cancel request branches
+// off after read_startup (client_cancel.cpp).
 #pragma once
 
 #include "net/task.hpp"
