@@ -421,7 +421,7 @@ def test_daemon_mode(start):
     pw.write_config(pidfile=pidfile, logfile=logfile)
     done = run("-d", pw.ini_path)
     assert done.returncode == 0, done.stderr
-    system.wait_for(lambda: os.path.exists(pidfile) and not refuses(pw), 15, "the daemon")
+    system.wait_for(lambda: os.path.exists(pidfile) and os.path.getsize(pidfile) and not refuses(pw), 15, "the daemon")
     pid = int(open(pidfile).read())
     assert pw.connect().scalar("SELECT 1") == "1"
     assert os.getsid(pid) != os.getsid(0)
