@@ -153,22 +153,6 @@ void judge(LookupTicket& ticket, const Exchange& exchange, const Answer& answer)
   ticket.outcome = Outcome::kFound;
 }
 
-// Whatever becomes of the errand, whoever waits for it goes on.
-class Promise {
- public:
-  explicit Promise(std::shared_ptr<LookupTicket> ticket) : ticket_(std::move(ticket)) {}
-  ~Promise() {
-    if (ticket_->outcome == Outcome::kPending) ticket_->outcome = Outcome::kLost;
-    ticket_->done.open();
-  }
-  Promise(const Promise&) = delete;
-  Promise& operator=(const Promise&) = delete;
-  LookupTicket& ticket() const { return *ticket_; }
-
- private:
-  std::shared_ptr<LookupTicket> ticket_;
-};
-
 // As everybody gets it who sets nothing: what others have set on this server is taken back.
 std::string plain_settings(session::Server& server) {
   track::ParameterSet wanted;
@@ -212,7 +196,7 @@ net::Task<bool> look_up_user(ClientLogin& login) {
 }
 
 net::Task<void> run_lookup(session::Hub& hub, session::Server& server) {
-  Promise promise(std::move(server.lookup));
+  const session::LookupPromise promise = std::move(server.lookup);
   LookupTicket& ticket = promise.ticket();
   Exchange exchange(hub, server, "an auth_query");
   Answer answer;

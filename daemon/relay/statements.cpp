@@ -2,6 +2,8 @@
 // on a server where the text means other columns, or parameters, than this client was told of: what is parsed on one
 // more server, or was before anybody was told, is described there first, hidden, and the client's message waits for
 // that. Does not: what becomes of a statement that is outdated (heal.cpp).
+#include <utility>
+
 #include "relay/relay.hpp"
 #include "wire/builder.hpp"
 

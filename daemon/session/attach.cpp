@@ -172,11 +172,12 @@ void start_lookup(Hub& hub, Client& client, std::shared_ptr<LookupTicket> ticket
   client.server = nullptr;
   client.local_pool = nullptr;
   pool.leave(client, pool::ClientState::kLogin);
-  server.lookup = std::move(ticket);
+  const Micros deadline = ticket->deadline;
+  server.lookup = LookupPromise(std::move(ticket));
   if (!pool.move(server, pool::ServerState::kTested)) return impossible(hub, nullptr, &server, "auth_query");
   server.answering = true;
   server.errand = Errand::kLookup;
-  expect_end(hub, server, server.lookup->deadline == kNever ? 0 : server.lookup->deadline - hub.now());
+  expect_end(hub, server, deadline == kNever ? 0 : deadline - hub.now());
   server.stream.set_handler(nullptr, nullptr);
   resume(hub, server);
 }
@@ -335,6 +336,7 @@ void close_server(Hub& hub, Server& server, Reason reason, std::string_view deta
   }
   hub.outbox.forget(server);
   server.errand = Errand::kNone;
+  server.lookup = {};
   static_cast<Hook<ReadyTag>&>(server).unlink();
   bool alive = server.stream.open() && !server.stream.broken() && !server.stream.connecting();
   if (!alive || reason == Reason::kServerLost || reason == Reason::kServerLostIdle ||

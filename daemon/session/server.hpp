@@ -66,14 +66,14 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   size_t host = 0;    // index into its database's host list
   std::string place;  // that host's name or address as configured, or the path of the unix socket
   Errand errand = Errand::kNone;
-  std::shared_ptr<LookupTicket> lookup;  // with Errand::kLookup
-  uint16_t moving_to = 0;                // the worker, with Errand::kMove
-  char transaction = 'I';                // of its last ReadyForQuery
-  bool hidden_set = false;               // the SETs of an attach are in flight: their answers must not fail
-  bool held_until_proven = false;        // ... and the client's request waits for them
-  bool held_for_answers = false;         // the client's next message waits until older ones have been answered
-  bool checking = false;                 // ... until it is known whether a statement is what the client was told of it
-  uint64_t told_parameters = 0;          // half of a description that is under way (track::Told)
+  LookupPromise lookup;              // with Errand::kLookup
+  uint16_t moving_to = 0;            // the worker, with Errand::kMove
+  char transaction = 'I';            // of its last ReadyForQuery
+  bool hidden_set = false;           // the SETs of an attach are in flight: their answers must not fail
+  bool held_until_proven = false;    // ... and the client's request waits for them
+  bool held_for_answers = false;     // the client's next message waits until older ones have been answered
+  bool checking = false;             // ... until it is known whether a statement is what the client was told of it
+  uint64_t told_parameters = 0;      // half of a description that is under way (track::Told)
   uint64_t bound = 0;                // number of the statement that the unnamed portal's columns are wanted of; 0: none
   std::vector<std::string> proving;  // settings that are accepted when those SETs are ("name=value")
   std::string set_error;             // what it said to them

@@ -142,10 +142,18 @@ def test_a_reload_right_behind_a_start_finds_the_daemon(machine):
 def test_a_client_that_waits_in_the_queue_during_a_restart_is_served(machine):
     box = machine.box
     box.run("systemctl", "stop", "pgweir.service")
-    # The service cannot start for a second; meanwhile clients come.
-    machine.drop_in("[Service]\nExecStartPre=sleep 1\n")
+    # The service cannot start before all clients have come and lie in the socket's queue.
+    box.sh("rm -f /run/gate && mkfifo /run/gate")
+    machine.drop_in("[Service]\nExecStartPre=+/bin/cat /run/gate\n")
     clients = [box.start("env", "PGPASSWORD=" + PASSWORD, "psql", "-XAtqc", "SELECT 'ok'", "-h", "127.0.0.1", "-p", "6432",
                          "-U", "app", "-d", "app", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
                for _ in range(20)]
+
+    def queued():
+        sockets = [line.split() for line in box.run("ss", "-Hltn", "src", "127.0.0.1:6432").stdout.splitlines()]
+        return [row for row in sockets if row[1] == "20"]
+
+    box.until("20 clients are in the queue", queued)
+    box.sh("echo go > /run/gate")
     assert [client.communicate(timeout=60)[0].strip() for client in clients] == ["ok"] * 20
 

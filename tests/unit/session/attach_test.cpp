@@ -141,6 +141,45 @@ TEST_F(Attach, StillServesWhenClientsShallEnd) {
   EXPECT_EQ(Attached::kNow, attach(*hub, client()));
 }
 
+class Lookup : public SessionTest {
+ protected:
+  // A login that has been given `whom` for its question.
+  void begin(Server& whom) {
+    Client& who = client();
+    EXPECT_EQ(Attached::kNow, attach(*hub, who));
+    EXPECT_EQ(&whom, who.server);
+    start_lookup(*hub, who, ticket);
+    EXPECT_EQ(ClientState::kLogin, who.state());
+    EXPECT_EQ(nullptr, who.local_pool);
+  }
+  std::shared_ptr<LookupTicket> ticket = std::make_shared<LookupTicket>();
+};
+
+TEST_F(Lookup, TheServerIsBusyWithTheQuestionOnly) {
+  Server& whom = server();
+  begin(whom);
+  EXPECT_EQ(nullptr, whom.client);
+  EXPECT_EQ(ServerState::kTested, whom.state());
+  EXPECT_EQ(Errand::kLookup, whom.errand);
+  EXPECT_EQ(LookupTicket::Outcome::kPending, ticket->outcome);
+}
+
+TEST_F(Lookup, NobodyCountsOnThatServer) {
+  begin(server());
+  Client& other = client();
+  EXPECT_EQ(Attached::kWait, attach(*hub, other));
+  EXPECT_EQ(1, std::count_if(hub->effects.begin(), hub->effects.end(),
+                             [](const std::string& effect) { return effect.starts_with("launch"); }))
+      << "another server is on its way";
+}
+
+TEST_F(Lookup, AServerThatIsClosedBeforeItIsAskedLeavesNobodyWaiting) {
+  Server& whom = server();
+  begin(whom);
+  close_server(*hub, whom, Reason::kServerStuck);
+  EXPECT_EQ(LookupTicket::Outcome::kLost, ticket->outcome);
+}
+
 class Release : public SessionTest {};
 
 TEST_F(Release, BothAreIdleAgain) {
