@@ -303,7 +303,8 @@ TEST_F(ServerLoginTest, HostileServersLeaveTheClientWaiting) {
                               big};
   for (const std::string& row : rows) {
     begin(
-        [&](Wire& wire) {
+        // A copy: this server outlives the rows.
+        [row](Wire& wire) {
           wire.receive_untyped();
           wire.send(row);
           wire.receive(1);
@@ -321,7 +322,7 @@ TEST_F(ServerLoginTest, HostileScram) {
   const std::string rows[] = {"r=" + nonce + ",s=c2FsdA==,i=4096", "r=x,s=c2FsdA==,i=2147483648", "garbage", ""};
   for (const std::string& row : rows) {
     begin(
-        [&](Wire& wire) {
+        [row](Wire& wire) {
           wire.receive_untyped();
           std::string out;
           wire::append_authentication_sasl(out, {"SCRAM-SHA-256"});
