@@ -281,7 +281,7 @@ TEST_F(Errands, LastWordsBehindAnErrorWithoutASyncAreNoMismatch) {
 TEST_F(Errands, SetsThatWereCancelledAreNotTakenForApplied) {
   for (bool hit : {true, false}) {
     cancels = 0;
-    begin([&](Wire& wire) {
+    begin([this, hit](Wire& wire) {
       EXPECT_TRUE(test::wait_until([this] { return cancels > 0; }));
       std::string out;
       if (hit) {
@@ -327,7 +327,7 @@ TEST_F(Errands, ResetClearsWhatTheSessionHeld) {
 
 TEST_F(Errands, AResetThatFailsIsFineALostServerIsNot) {
   for (bool lost : {false, true}) {
-    begin([&](Wire& wire) {
+    begin([lost](Wire& wire) {
       wire.receive_message();
       std::string out;
       wire::append_error(out, "ERROR", "42601", "syntax error");

@@ -250,7 +250,7 @@ TEST_F(ServerLoginTest, ErrorsWithFieldsMissing) {
                       {""s, "08P01 login failed"},
                       {"\0"s, "08P01 login failed"}};
   for (const Row& row : rows) {
-    begin([&](Wire& wire) {
+    begin([row](Wire& wire) {
       wire.receive_untyped();
       wire.send(error(row.fields));
     });
@@ -303,7 +303,6 @@ TEST_F(ServerLoginTest, HostileServersLeaveTheClientWaiting) {
                               big};
   for (const std::string& row : rows) {
     begin(
-        // A copy: this server outlives the rows.
         [row](Wire& wire) {
           wire.receive_untyped();
           wire.send(row);

@@ -137,7 +137,8 @@ class LoginHub final : public test::TestHub {
   }
 };
 
-// A server on a port of 127.0.0.1 that lives through `script` once for each connection.
+// A server on a port of 127.0.0.1 that lives through `script` once for each connection. It outlives the test's locals
+// where a fixture owns it: what a script reads it captures by value.
 class ScriptedServer {
  public:
   using Script = std::function<void(Wire&)>;
