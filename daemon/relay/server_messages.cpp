@@ -95,6 +95,7 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
     return Scan::kDone;
   if (header.type == 'E') {
     track::Swallowed::Lost lost = swallowed.undo(server.statements, &client->statements);
+    server.told_parameters = 0;  // half a description: the other half is not coming
     if (lost.of_server) server.unnamed = 0;
     if (lost.of_client) client->unnamed = 0;
     if (lost.check) {

@@ -285,3 +285,19 @@ def test_a_wide_description(bench):
         bench.ddl("CREATE OR REPLACE VIEW %s AS SELECT %s, 2 AS more" % (name, listed))
         with bench.on(0):
             outdated(batch(conn, *blind()))
+
+
+def test_half_a_description_is_nobodys(bench):
+    """ParameterDescription came, then an error: what it said must not be taken for the next statement's."""
+    conn = bench.pw.connect()
+    bench.ddl("CREATE TABLE typed(a int4)")
+    with bench.on(0):
+        assert types(batch(conn, wire.parse("SELECT a FROM typed WHERE a = $1", "s"))) == "1Z"
+        bench.ddl("ALTER TABLE typed ALTER COLUMN a TYPE text")
+        conn.send(wire.describe("S", "s"), wire.sync())  # and at once, so that the server stays:
+        conn.send(wire.parse("SELECT $1::int8 AS n", "n"), wire.bind(["5"], "n"), wire.describe(), wire.execute(), wire.sync())
+        assert types(conn.read_until("Z")) == "tEZ"
+        assert rows(conn.read_until("Z")) == [["5"]]
+        assert types(batch(conn, wire.describe("S", "n"))) == "tTZ"
+        assert rows(batch(conn, *blind("n", ["6"]))) == [["6"]]
+        assert conn.scalar("SELECT pg_backend_pid()") == bench.pids[0], "the server was given up for nothing"
