@@ -5,6 +5,7 @@
 
 #include "admin/averages.hpp"
 #include "admin/present.hpp"
+#include "base/mutex.hpp"
 #include "base/text.hpp"
 
 namespace pgweir::admin {
@@ -187,7 +188,9 @@ void collect_workers(session::Hub& hub, Rows& rows) {
                   std::to_string(hub.outbox.sends()),
                   std::to_string(thread_cpu_time()),
                   hub.outbox.batched() ? "yes" : "no",
-                  std::to_string(hub.outbox.batches())});
+                  std::to_string(hub.outbox.batches()),
+                  std::to_string(lock_counts().taken),
+                  std::to_string(lock_counts().waited)});
 }
 
 }  // namespace pgweir::admin

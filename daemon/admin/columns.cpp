@@ -183,7 +183,8 @@ const Columns kUsers = {{"name", kText},
 
 const Columns kVersion = {{"version", kText}};
 
-// Ours: one row a worker. cpu_us is the time that its thread has run.
+// Ours: one row a worker. cpu_us is the time that its thread has run; locks is how often it took a lock, and lock_waits
+// how often another thread held that: none is taken on the path of a query.
 const Columns kWorkers = {
     {"worker", kInt4},        {"clients", kInt4},      {"cl_active", kInt4},
     {"cl_idle", kInt4},       {"cl_waiting", kInt4},   {"cl_login", kInt4},
@@ -192,7 +193,8 @@ const Columns kWorkers = {
     {"queries", kInt8},       {"sent_servers", kInt8}, {"received_servers", kInt8},
     {"cancels", kInt8},       {"retries", kInt8},      {"mismatches", kInt8},
     {"impossible", kInt8},    {"sends", kInt8},        {"cpu_us", kInt8},
-    {"batched_sends", kText}, {"batches", kInt8},
+    {"batched_sends", kText}, {"batches", kInt8},      {"locks", kInt8},
+    {"lock_waits", kInt8},
 };
 const Columns kHelp;
 

@@ -1,7 +1,8 @@
 #include "base/log.hpp"
 
-#include <mutex>
 #include <utility>
+
+#include "base/mutex.hpp"
 
 namespace pgweir {
 
@@ -11,7 +12,7 @@ const char* level_name(Level level) {
 }
 
 struct Logger::Sinks {
-  std::mutex mutex;
+  Mutex mutex;
   std::vector<std::unique_ptr<LogSink>> all;
 };
 

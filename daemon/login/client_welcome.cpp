@@ -90,6 +90,7 @@ void send_welcome(ClientLogin& login) {
   std::string message;
   append_greeting(message, *login.welcome, client.parameters);
   untrack_unreported(client.parameters, login.welcome->tracked);
+  pool.parameters.share(client.parameters);
   wire::append_backend_key_data(message, client.cancel_key.pid, client.cancel_key.view());
   const std::string& notice = login.snapshot->global.login_notify_message;
   if (!notice.empty()) wire::append_notice(message, "NOTICE", "00000", notice);

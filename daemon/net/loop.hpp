@@ -7,12 +7,12 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/list.hpp"
+#include "base/mutex.hpp"
 #include "base/result.hpp"
 #include "net/waiter.hpp"
 
@@ -49,7 +49,7 @@ class Postbox {
   void drain();
   void close();
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::vector<std::function<void()>> actions_;
   std::unique_ptr<Wakeup> wakeup_;  // null once closed
 };

@@ -5,12 +5,12 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "base/bytes.hpp"
+#include "base/mutex.hpp"
 
 namespace pgweir::pool {
 
@@ -50,7 +50,7 @@ class ScramMemo {
   void forget() { keep(ScramNote{}); }
 
  private:
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   ScramNote note_;
 };
 

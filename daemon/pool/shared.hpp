@@ -7,13 +7,13 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/mutex.hpp"
 #include "pool/scram_note.hpp"
 #include "settings/snapshot.hpp"
 #include "track/parameters.hpp"
@@ -96,7 +96,7 @@ class SharedDatabase {
   void host_works(size_t host);
 
  private:
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   DatabasePtr config_;
   std::vector<HostState> hosts_;
   size_t next_host_ = 0;
@@ -153,7 +153,7 @@ class SharedPool {
 
  private:
   std::unique_ptr<Published[]> published_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::shared_ptr<const Welcome> welcome_;
   std::optional<LoginTrouble> trouble_;
   std::atomic<bool> in_trouble_{false};
@@ -261,7 +261,7 @@ class Books {
   std::atomic<Mode> mode_{Mode::kRunning};
   std::atomic<Stopping> stopping_{Stopping::kNo};
   Quota clients_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   SnapshotPtr snapshot_;
   unsigned next_pool_id_ = 1;
   std::map<std::string, std::shared_ptr<SharedDatabase>> databases_;

@@ -22,14 +22,22 @@ class Server;
 class LocalPool;
 
 struct ReadyTag {};
-struct KeyTag {};
 
-// Cancel keys are drawn by us, never the server's: 4 bytes of "process id" and a secret of 4 (3.0) or 32 (3.2) bytes.
+// Cancel keys are drawn by us, never the server's: 4 bytes of "process id" and a secret of 4 (3.0, most clients) or 32
+// (3.2) bytes.
 struct CancelKey {
   uint32_t pid = 0;
-  uint8_t size = 0;
-  std::array<char, 32> secret{};
-  ByteView view() const { return {secret.data(), size}; }
+
+  // Room for a secret of that size, to be filled in.
+  char* reserve(size_t size) {
+    whole_ = size > short_.size() ? std::make_unique<std::string>(size, '\0') : nullptr;
+    return whole_ ? whole_->data() : short_.data();
+  }
+  ByteView view() const { return whole_ ? ByteView(*whole_) : ByteView(short_.data(), short_.size()); }
+
+ private:
+  std::array<char, 4> short_{};
+  std::unique_ptr<std::string> whole_;  // a longer one
 };
 
 enum class Replication : uint8_t { kNone, kPhysical, kLogical };

@@ -21,22 +21,57 @@ size_t TrackedNames::find(ByteView name) const {
   return kNone;
 }
 
+ParameterSet::ParameterSet(const ParameterSet& other)
+    : names_(other.names_),
+      values_(other.values_ ? std::make_shared<Values>(*other.values_) : nullptr),
+      extras_(other.extras_),
+      set_by_(other.set_by_) {}
+
+ParameterSet& ParameterSet::operator=(const ParameterSet& other) {
+  ParameterSet copy = other;
+  return *this = std::move(copy);
+}
+
 bool ParameterSet::set(ByteView name, ByteView value) {
   size_t index = names_ ? names_->find(name) : TrackedNames::kNone;
   if (index == TrackedNames::kNone) return false;
-  if (index < values_.size() && values_[index] && *values_[index] == value) return true;
+  const Value& has = this->value(index);
+  if (has && *has == value) return true;
   set_value(index, std::make_shared<const std::string>(value));
   return true;
 }
 
 void ParameterSet::set_value(size_t index, Value value) {
-  if (values_.size() <= index) values_.resize(names_->size());
-  values_[index] = std::move(value);
+  if (!values_) values_ = std::make_shared<Values>(names_->size());
+  if (values_.use_count() > 1) values_ = std::make_shared<Values>(*values_);
+  (*values_)[index] = std::move(value);
 }
 
 const Value& ParameterSet::value(size_t index) const {
   static const Value kUnset;
-  return index < values_.size() ? values_[index] : kUnset;
+  return values_ && index < values_->size() ? (*values_)[index] : kUnset;
+}
+
+namespace {
+
+bool same_texts(const std::vector<Value>& a, const std::vector<Value>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Value& x, const Value& y) { return x == y || (x && y && *x == *y); });
+}
+
+}  // namespace
+
+void SharedSets::share(ParameterSet& client) {
+  if (!client.values_) return;
+  bool known = false;
+  for (const auto& before : recent_) {
+    auto values = before.lock();
+    known |= values == client.values_;
+    if (!values || values == client.values_ || !same_texts(*values, *client.values_)) continue;
+    client.values_ = std::move(values);
+    return;
+  }
+  if (!known) recent_[next_++ % recent_.size()] = client.values_;
 }
 
 Value ParameterSet::value(ByteView name) const {
@@ -161,8 +196,8 @@ void share_value(ParameterSet& client, ParameterSet& server, size_t index) {
   const Value& has = server.value(index);
   if (wanted == has || !wanted || !has || *wanted != *has) return;  // equal but for case is not the same text
   Value shared = first_of(wanted, has);
-  client.set_value(index, shared);
-  server.set_value(index, std::move(shared));
+  client.move_value(index, shared);
+  server.move_value(index, std::move(shared));
 }
 
 void replay_extras(ParameterSet& client, ParameterSet& server, std::string& sql) {

@@ -3,6 +3,7 @@
 // compat/wire.md sections 3 to 5.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,9 +30,17 @@ class TrackedNames {
 using TrackedPtr = std::shared_ptr<const TrackedNames>;
 using Value = std::shared_ptr<const std::string>;  // null: unset
 
-// Same text for all who hold it: most connections have the same few values.
+// Same text for all who hold it, and the same list of texts for all clients of a worker and pool that have the same
+// (SharedSets): most connections have the same few values. A copy of a set has a list of its own.
 class ParameterSet {
  public:
+  ParameterSet() = default;
+  ParameterSet(const ParameterSet& other);
+  ParameterSet& operator=(const ParameterSet& other);
+  ParameterSet(ParameterSet&&) noexcept = default;
+  ParameterSet& operator=(ParameterSet&&) noexcept = default;
+  ~ParameterSet() = default;
+
   void init(TrackedPtr names) { names_ = std::move(names); }
   const TrackedNames* names() const { return names_.get(); }
   const TrackedPtr& shared_names() const { return names_; }
@@ -39,6 +48,8 @@ class ParameterSet {
   // A tracked parameter; false when that name is not tracked.
   bool set(ByteView name, ByteView value);
   void set_value(size_t index, Value value);
+  // The same text in another place: for all that share the list.
+  void move_value(size_t index, Value value) { (*values_)[index] = std::move(value); }
   const Value& value(size_t index) const;
   Value value(ByteView name) const;
 
@@ -66,18 +77,33 @@ class ParameterSet {
   // of texts that differ. Sets that are equal but share nothing yet get false.
   bool satisfied_by(const ParameterSet& server) const {
     if (extras_ != server.extras_) return false;
-    for (size_t index = 0; index < values_.size(); ++index) {
-      const Value& wanted = values_[index];
-      if (wanted && (index >= server.values_.size() || wanted != server.values_[index])) return false;
+    if (!values_) return true;
+    const size_t known = server.values_ ? server.values_->size() : 0;
+    for (size_t index = 0; index < values_->size(); ++index) {
+      const Value& wanted = (*values_)[index];
+      if (wanted && (index >= known || wanted != (*server.values_)[index])) return false;
     }
     return true;
   }
 
  private:
+  friend class SharedSets;
+  using Values = std::vector<Value>;
   TrackedPtr names_;
-  std::vector<Value> values_;  // empty while nothing is set
+  std::shared_ptr<Values> values_;  // null while nothing is set; shared with others of this thread only
   std::shared_ptr<const Extras> extras_;
   uint32_t set_by_ = 0;  // of a server: the client that may have set extras since they were applied; 0: none
+};
+
+// What the clients before had, of one worker and pool: a client with the same values shares their list, which spares it
+// a hundred bytes. Remembers the last few different lists that somebody still has.
+class SharedSets {
+ public:
+  void share(ParameterSet& client);
+
+ private:
+  std::array<std::weak_ptr<ParameterSet::Values>, 4> recent_;
+  size_t next_ = 0;
 };
 
 // The text of one simple query, "SET k='v';...", that brings `server` to what `client` wants, or empty. Extras that

@@ -7,13 +7,13 @@
 #include <atomic>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/mutex.hpp"
 #include "track/description.hpp"
 
 namespace pgweir::track {
@@ -67,7 +67,7 @@ class StatementRegistry {
  private:
   friend class Statement;
   void forget(const Statement& statement);
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   uint64_t next_ = 1;
   std::unordered_map<std::string_view, std::weak_ptr<const Statement>> by_body_;  // keys point into the statements
 };

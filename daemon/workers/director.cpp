@@ -154,6 +154,7 @@ Result<void> DirectorImpl::apply(const pool::SnapshotPtr& changed) {
     log_.error(Event::kSettingsProblem, context->error().message);
     return Error{context->error().message, "F0000"};
   }
+  retired_.push_back(running);
   std::vector<std::string> gone = books_.apply(changed);
   if (server_tls_changed(running->global, changed->global)) books_.obsolete(nullptr);
   for (unsigned worker = 0; worker < fleet_.size(); ++worker) {

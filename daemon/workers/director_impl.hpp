@@ -130,6 +130,9 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   std::unique_ptr<Listeners> listeners_;  // in the loop of the first worker, so they end before it
   admin::Averages averages_;
   std::vector<Wait> waits_;
+  // Settings that were replaced, kept until nobody else has them: to free those of 10,000 databases takes milliseconds,
+  // which no worker is to spend.
+  std::vector<pool::SnapshotPtr> retired_;
   uint64_t suspension_ = 0;  // number of the last SUSPEND
   bool draining_ = false;
   int exit_code_ = 0;

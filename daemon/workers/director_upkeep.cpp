@@ -153,6 +153,7 @@ void DirectorImpl::on_tick(Micros now) {
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
   log_.tick();
+  std::erase_if(retired_, [](const pool::SnapshotPtr& settings) { return settings.use_count() == 1; });
   sample_stats();
   dropped(books_.drop_idle_automatic(now, books_.snapshot()->global.autodb_idle_timeout));
 }

@@ -4,11 +4,11 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "base/mutex.hpp"
 #include "net/address.hpp"
 #include "net/tls.hpp"
 #include "net/wakeup.hpp"
@@ -84,7 +84,7 @@ class Mailbox {
   void close();
 
  private:
-  std::mutex mutex_;
+  Mutex mutex_;
   std::vector<Mail> mail_;
   std::unique_ptr<net::Wakeup> bell_;
   bool closed_ = false;

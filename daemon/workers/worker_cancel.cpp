@@ -43,16 +43,16 @@ void Worker::draw_random(char* to, size_t size) {
 // 1 and 2 hold it and the low bits of byte 7 the TTL (compat/wire.md, section 6). Longer keys are random beyond.
 void Worker::draw_cancel_key(Client& client, size_t secret_size) {
   auto& key = client.cancel_key;
-  key.size = static_cast<uint8_t>(std::min(secret_size, key.secret.size()));
+  char* secret = key.reserve(secret_size);
   do {
     char pid[4];
     draw_random(pid, sizeof pid);
-    draw_random(key.secret.data(), key.size);
+    draw_random(secret, secret_size);
     pid[0] = static_cast<char>(pid[0] & 0x7f);
     if (auto peer = snapshot->global.peer_id; peer > 0) {
       pid[1] = static_cast<char>(peer & 0xff);
       pid[2] = static_cast<char>(peer >> 8 & 0xff);
-      key.secret[3] = static_cast<char>(key.secret[3] | 3);
+      secret[3] = static_cast<char>(secret[3] | 3);
     }
     key.pid = load_be32(pid);
   } while (key.pid == 0 || keys_.contains(head_of(key.pid, key.view())));

@@ -176,6 +176,9 @@ def report(summary, told):
     print("\nFigures: medians of %d rounds of %d s. Cost: CPU time of the pooler a transaction, or memory a client.\n"
           % (told["rounds"], told["seconds"]))
     print(results.figures_table(summary))
+    if any(row.get("locks") is not None for row in summary["figures"]):
+        print("\npgweir's workers among each other, for 1,000 transactions, logins and ticks included.\n")
+        print(results.workers_table(summary))
     print("\nRatios: pgweir's cost divided by the peer's in the same round; median, smallest and largest.\n")
     print(results.ratios_table(summary))
     print("\nThe same, a line a workload.\n")

@@ -2,6 +2,8 @@
 
 cost, unit         microseconds of the peer's CPU a transaction, or kB of memory a client
 user, switches     the user part of that cost; context switches a transaction
+handed, locks,     of pgweir, a transaction: servers handed over from another worker, locks taken, and those that
+lock_waits         had to wait
 tps, mean_ms, p99_ms, transactions, and of pgbench also p50_ms and p999_ms
 
 A run that did not do its work raises Failed.
@@ -47,7 +49,11 @@ class Bench:
                 system.write_file(os.path.join(directory, name + ".sql"), text, 0o644)
 
     def run(self, workload, peer):
-        return getattr(self, "_" + workload.load)(workload, peer)
+        counts = getattr(peer, "workers", dict) if workload.load in ("pgbench", "connect") else dict
+        before = counts()
+        told = getattr(self, "_" + workload.load)(workload, peer)
+        after = counts()
+        return {**told, **{name: (after[name] - before[name]) / told["transactions"] for name in before}}
 
     # One log in, many transactions.
 

@@ -7,6 +7,7 @@ limits, the same HBA file, the same certificate, no log line for a connection. I
 """
 
 import base64
+import csv
 import hashlib
 import hmac
 import os
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import time
 
-from harness import system
+from harness import postgres, system
 
 POOL = 20
 MOST_CLIENTS = 12000
@@ -46,6 +47,7 @@ server_tls_sslmode = disable
 log_connections = 0
 log_disconnections = 0
 log_stats = 0
+stats_users = bench
 {more}
 """
 
@@ -223,6 +225,20 @@ class Pooler(Program):
 
     def note(self, workload):
         return "session pooling, a server for each client" if self._session(workload) else ""
+
+    def workers(self):
+        """pgweir's own counts, summed over its workers: transactions that a server of another worker was handed over for,
+        locks that were taken, and those of them that had to wait. Nothing of PgBouncer."""
+        if self.kind != "pgweir":
+            return {}
+        told = subprocess.run(
+            [os.path.join(postgres.binary_directory(), "psql"), "-X", "-A", "-F", ",", "-h", "127.0.0.1", "-p",
+             str(self.port), "-U", "bench", "-d", "pgweir", "-P", "footer=off", "-c", "SHOW WORKERS"],
+            capture_output=True, text=True, env=system.clean_environment(), timeout=20)
+        rows = list(csv.DictReader(told.stdout.splitlines()))
+        return {name: sum(int(row[column]) for row in rows)
+                for name, column in (("handed", "sent_servers"), ("locks", "locks"), ("lock_waits", "lock_waits"))
+                if rows and column in rows[0]}
 
     def another(self):
         """A second process with the same settings, for a workload that needs a fresh one."""

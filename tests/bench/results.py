@@ -49,7 +49,8 @@ def figures(runs, workload):
                "failed": next((run["failed"] for run in mine if "failed" in run), None),
                "unit": next((run["unit"] for run in mine if "unit" in run), ""),
                "note": next((run["note"] for run in mine if run.get("note")), "")}
-        for what in ("cost", "user", "switches", "tps", "mean_ms", "p50_ms", "p99_ms", "p999_ms"):
+        for what in ("cost", "user", "switches", "tps", "mean_ms", "p50_ms", "p99_ms", "p999_ms", "handed", "locks",
+                     "lock_waits"):
             row[what] = median(run.get(what) for run in mine)
         rows.append(row)
     return rows
@@ -148,6 +149,16 @@ def figures_table(summary):
              number(row["user"]), number(row.get("switches")), number(row["tps"], 4), number(row["mean_ms"]), number(row["p99_ms"]),
              number(unfairness(row)), "FAILED" if row["failed"] else row["note"]] for row in summary["figures"]]
     return grid(["workload", "peer", "cost", "unit", "of it user", "switches", "tps", "mean ms", "p99 ms", "p99.9/p50", "note"], rows)
+
+
+def workers_table(summary):
+    """What pgweir's workers had to do with each other, for 1,000 transactions."""
+    def thousand(value):
+        return number(1000 * value) if value is not None else "-"
+
+    rows = [[row["workload"], row["peer"], *(thousand(row.get(what)) for what in ("handed", "locks", "lock_waits"))]
+            for row in summary["figures"] if row.get("locks") is not None]
+    return grid(["workload", "pgweir", "servers handed over", "locks", "of them waited"], rows)
 
 
 def ratios_table(summary):

@@ -44,6 +44,13 @@ def test_median_and_extremes():
     assert (row["ratio"], row["low"], row["high"]) == (1.0, 0.5, 3.0)
 
 
+def test_workers_are_told_of_for_a_thousand_transactions():
+    summary = {"figures": results.figures([run("plain", 0, 1, handed=0.0, locks=0.002, lock_waits=0.0),
+                                           run("haproxy", 0, 1)], "w"), "ratios": []}
+    lines = results.workers_table(summary).splitlines()
+    assert len(lines) == 3 and [cell.strip() for cell in lines[2].strip("|").split("|")] == ["w", "plain", "0", "2.00", "0"]
+
+
 def test_a_round_that_failed_on_one_side_has_no_ratio():
     table = runs(plain=[1, 2], pgbouncer=[2, 4])
     table[1] = {**{k: table[1][k] for k in ("workload", "peer", "kind", "column", "round")}, "failed": "why"}

@@ -50,26 +50,29 @@ STORM = ["--modes", "ttsx", "--timeouts", "--console", "--kill-servers", "--clie
 TIMEOUTS = {"query_timeout": 2, "idle_transaction_timeout": 1, "query_wait_timeout": 4}
 
 
+# Small messages in batches (where the kernel has io_uring) and one by one must mean the same.
+@pytest.mark.parametrize("sends", ["batched", "plain"])
 @pytest.mark.parametrize("workers", [1, 4])
-def test_quiet_network(pg, workers):
+def test_quiet_network(pg, workers, sends):
     """No kills, no bad network: nothing may go wrong but what clients bring about themselves."""
-    pw = front(pg.port, workers)
-    done = run_chaos(pw.port, "quiet, workers=%d" % workers, "--clients", "32", "--modes", "ttsx", "--seed", str(SEED))
+    pw = front(pg.port, workers, batched_sends=int(sends == "batched"))
+    done = run_chaos(pw.port, "quiet, workers=%d, %s sends" % (workers, sends), "--clients", "32", "--modes", "ttsx", "--seed", str(SEED))
     counts = check(pw, done)
     assert counts["rows"] > 1000 and counts["replies"] > 1000
     assert not pw.logged("closing because: (server conn crashed|server answered)")
     pw.stop()
 
 
+@pytest.mark.parametrize("sends", ["batched", "plain"])
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("network", ["cut", "corrupt"])
-def test_storm(pg, workers, network):
+def test_storm(pg, workers, network, sends):
     """Kills, timeouts, cancels, a busy console, and a proxy in between that slices, delays and cuts; `corrupt`: it also
     breaks the protocol of servers, and pgweir must notice each time."""
     port = system.free_port()
-    pw = front(port, workers, **TIMEOUTS)
+    pw = front(port, workers, batched_sends=int(sends == "batched"), **TIMEOUTS)
     more = ["--corrupt"] if network == "corrupt" else []
-    done = run_chaos(pw.port, "%s, workers=%d" % (network, workers), *STORM, *more, "--seed", str(SEED), "--proxy-port",
+    done = run_chaos(pw.port, "%s, workers=%d, %s sends" % (network, workers, sends), *STORM, *more, "--seed", str(SEED), "--proxy-port",
                      str(port), "--direct-port", str(pg.port))
     counts = check(pw, done)
     assert counts["rows"] > 500 and counts["replies"] > 1000 and counts["slices"] > 100

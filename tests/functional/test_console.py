@@ -530,6 +530,31 @@ def test_batched_sends_can_be_switched(start):
     assert sending() == {"no"}
 
 
+def test_no_lock_on_the_path_of_a_query(start):
+    """SHOW WORKERS counts the locks that a worker takes: whoever has a server of its own worker to take needs none."""
+    pw = start(settings={"workers": 2, "pool_mode": "transaction", "default_pool_size": 20})
+    conns = [pw.connect() for _ in range(8)]
+
+    def rounds(count):
+        for number in range(count):
+            for conn in conns:
+                conn.send(wire.query("SELECT %d" % number))
+            for conn in conns:
+                assert conn.results().dicts()[0]["?column?"] == str(number)
+
+    def locks():
+        rows = pw.show("WORKERS")
+        return sum(int(r["locks"]) for r in rows), sum(int(r["queries"]) for r in rows)
+
+    rounds(20)  # all servers are there
+    locks_before, queries_before = locks()
+    rounds(250)
+    locks_after, queries_after = locks()
+    queries = queries_after - queries_before
+    assert queries >= 2000
+    assert locks_after - locks_before < queries / 10, "locks that came with time, not with queries"
+
+
 def test_many_rows(start):
     """A SHOW of many rows arrives whole, also when the reader is slow."""
     pw = start(settings={"max_client_conn": 1000})

@@ -141,7 +141,7 @@ class ConsoleHub final : public test::TestHub, public Office {
   // -- session::Hub --
   void draw_cancel_key(session::Client& client, size_t secret_size) override {
     client.cancel_key.pid = 77;
-    client.cancel_key.size = static_cast<uint8_t>(secret_size);
+    client.cancel_key.reserve(secret_size);
   }
 
   NotingOperations operations;

@@ -80,7 +80,7 @@ TEST_F(ClientLogin, TrustGetsTheWholeWelcome) {
   EXPECT_EQ("me", *client->parameters.value("application_name"));
   EXPECT_EQ("UTC", *client->parameters.value("TimeZone"));
   EXPECT_TRUE(client->parameters_unproven);
-  EXPECT_EQ(4, client->cancel_key.size);
+  EXPECT_EQ(4u, client->cancel_key.view().size());
   EXPECT_TRUE(hub->logged("login attempt: db=db user=plain tls=no replication=no"));
   EXPECT_TRUE(hub->logged("new connection to server (from 127.0.0.1:"));
   EXPECT_EQ(1u, client->local_pool->counters.client_logins);
@@ -113,7 +113,7 @@ TEST_F(ClientLogin, ProtocolThreeTwoAndNegotiation) {
   native.send(startup({{"user", "plain"}, {"database", "db"}}, wire::kProtocol32));
   EXPECT_EQ('R', next(native).first);
   hub->run_until([&] { return hub->ready.size() == 1; });
-  EXPECT_EQ(32, client->cancel_key.size);
+  EXPECT_EQ(32u, client->cancel_key.view().size());
   Wire& grease = connect();
   grease.send(startup({{"user", "plain"}, {"database", "db"}, {"_pq_.grease", "1"}}, 196608 + 9999));
   auto [type, body] = next(grease);

@@ -248,5 +248,49 @@ TEST_F(Parameters, WithoutExtrasAClientIsSmall) {
   EXPECT_LE(sizeof(ParameterSet), 64u);
 }
 
+TEST_F(Parameters, ClientsWithTheSameValuesShareThem) {
+  SharedSets sets;
+  ParameterSet other;
+  other.init(names);
+  client.set("application_name", "web");
+  other.set("application_name", "web");
+  EXPECT_NE(client.value("application_name"), other.value("application_name"));
+  sets.share(client);
+  sets.share(other);
+  EXPECT_EQ(client.value("application_name"), other.value("application_name"));
+
+  other.set("application_name", "psql");  // for itself only
+  EXPECT_EQ(*client.value("application_name"), "web");
+  EXPECT_EQ(*other.value("application_name"), "psql");
+  sets.share(other);
+  client.set("application_name", "psql");
+  sets.share(client);
+  EXPECT_EQ(client.value("application_name"), other.value("application_name"));
+}
+
+TEST_F(Parameters, WhoSharesMeetsAServerWithOneText) {
+  SharedSets sets;
+  ParameterSet other;
+  other.init(names);
+  client.set("application_name", "web");
+  other.set("application_name", "web");
+  server.set("application_name", "web");
+  sets.share(client);
+  sets.share(other);
+  EXPECT_EQ(sql(), "");
+  EXPECT_TRUE(client.satisfied_by(server));
+  EXPECT_TRUE(other.satisfied_by(server)) << "what one has learnt holds for all that share with it";
+}
+
+TEST_F(Parameters, ACopyHasAListOfItsOwn) {
+  client.set("TimeZone", "UTC");
+  ParameterSet copy = client;
+  copy.set("TimeZone", "CET");
+  EXPECT_EQ(*client.value("TimeZone"), "UTC");
+  copy = client;
+  client.set("TimeZone", "PST8PDT");
+  EXPECT_EQ(*copy.value("TimeZone"), "UTC");
+}
+
 }  // namespace
 }  // namespace pgweir::track
