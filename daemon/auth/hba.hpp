@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "auth/ident.hpp"
+#include "auth/ldap_options.hpp"
 #include "auth/textfile.hpp"
 #include "base/bytes.hpp"
 #include "base/result.hpp"
@@ -61,8 +62,8 @@ struct HbaRule {
   HbaAddress address;              // already masked
   std::array<uint8_t, 16> mask{};  // as many bytes as the address
   HbaMethod method = HbaMethod::kReject;
-  std::string map;           // of cert and peer; empty without one
-  std::string ldap_options;  // of ldap: the rest of the line
+  std::string map;                          // of cert and peer; empty without one
+  std::shared_ptr<const LdapOptions> ldap;  // of ldap; null: they cannot be used, and nobody can log in by this rule
   int line = 0;
 
   bool matches(const HbaClient& client) const;

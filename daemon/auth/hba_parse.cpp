@@ -5,6 +5,7 @@
 
 #include "auth/hba.hpp"
 #include "auth/tokens.hpp"
+#include "base/build.hpp"
 #include "base/text.hpp"
 
 namespace pgweir::auth {
@@ -201,13 +202,34 @@ class LineReader {
     if (row == std::end(kMethods)) return Error{cat("unknown method \"", tokens_.now().text, '"')};
     rule.method = row->method;
     if (row->method == HbaMethod::kLdap) {
-      rule.ldap_options = trim(tokens_.rest());
+      read_ldap(rule, tokens_.rest());
       return {};
     }
     tokens_.next();
     if (tokens_.now().kind == TokenKind::kEnd) return {};
     if (!row->takes_map) return Error{cat("unexpected \"", tokens_.now().text, "\" after ", row->word)};
     return read_map(rule);
+  }
+
+  // Options that cannot be used leave a rule by which nobody can log in: without the rule a laxer one might decide.
+  void read_ldap(HbaRule& rule, ByteView rest) {
+    auto options = parse_ldap_options(without_comment(rest));
+    if (options) {
+      rule.ldap = std::make_shared<const LdapOptions>(options.take());
+    } else {
+      warnings_.push_back(cat(options.error().message, ": nobody can log in by this rule"));
+    }
+    if (!kHasLdap) warnings_.emplace_back("this pgweir was built without LDAP: nobody can log in by this rule");
+  }
+
+  // A # outside quotes, at the start of a word: in a bare value it may be part of a password.
+  static ByteView without_comment(ByteView rest) {
+    bool quoted = false;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      if (rest[i] == '"') quoted = !quoted;
+      if (rest[i] == '#' && !quoted && (i == 0 || rest[i - 1] == ' ' || rest[i - 1] == '\t')) return rest.substr(0, i);
+    }
+    return rest;
   }
 
   // map=NAME or map="NAME", and nothing else.

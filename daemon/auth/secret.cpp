@@ -78,6 +78,13 @@ Secret::Secret(std::string text) : text_(std::move(text)), verifier_(verifier_in
   }
 }
 
+Secret Secret::password(std::string text) {
+  Secret secret;
+  secret.kind_ = text.empty() ? SecretKind::kNone : SecretKind::kPlain;
+  secret.text_ = SecretBytes(std::move(text));
+  return secret;
+}
+
 bool Secret::same_as(const Secret& other) const {
   if (empty() || other.empty()) return empty() == other.empty();
   return same_secret(text(), other.text());

@@ -84,7 +84,8 @@ const char* secret_kind_name(SecretKind kind);  // "none", "plain", "md5", "scra
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::string text);  // the kind is decided by the shape of `text`
+  explicit Secret(std::string text);         // the kind is decided by the shape of `text`
+  static Secret password(std::string text);  // plain, whatever its shape
 
   SecretKind kind() const { return kind_; }
   ByteView text() const { return text_.view(); }

@@ -53,7 +53,17 @@ void ask_hba(ClientLogin& login) {
   asking.replication = login.client.replication == session::Replication::kPhysical;
   const auth::HbaRule* rule = login.snapshot->hba ? login.snapshot->hba->match(asking) : nullptr;
   login.method = method_of(rule);
-  if (rule) login.ident_map = rule->map;
+  if (!rule) return;
+  login.ident_map = rule->map;
+  login.ldap = rule->ldap;
+}
+
+// What this login leaves for logins to servers as the same user.
+void keep_for_servers(ClientLogin& login) {
+  pool::SharedPool& shared = login.client.local_pool->shared();
+  if (login.vouched) return shared.keep_secret(login.vouched->view(), true);
+  if (login.looked_up) return shared.keep_secret(login.secret.text());
+  if (!login.secret.empty()) shared.forget_password();
 }
 
 void log_attempt(ClientLogin& login) {
@@ -96,9 +106,13 @@ bool choose_method(ClientLogin& login) {
   if (login.method == Method::kAny) return true;  // the daemon's own account
   const settings::AuthType type = login.snapshot->global.auth_type;
   login.method = method_of(type);
+  login.ldap = login.snapshot->ldap;
   if (type == settings::AuthType::kHba) ask_hba(login);
   login.method = sharpened(login.method, login.secret.kind());
-  if (login.method != Method::kAny && !login.known) {
+  if (login.method == Method::kLdap && type == settings::AuthType::kLdap &&
+      login.snapshot->global.auth_ldap_options.empty())
+    return login.refuse("auth_ldap_options is null");
+  if (login.method != Method::kAny && !is_vouched(login.method) && !login.known) {
     say(login.hub, login.client, session::said(Level::kLog, Event::kLoginFailed), cat("no such user: ", login.user));
   }
   return true;
@@ -142,7 +156,7 @@ bool enter_pool(ClientLogin& login) {
     return login.refuse("replication is not available through this pool");
   if (!take_seat(login)) return false;
   client.local_pool = &hub.pool_of(hub.books.pool(login.entry, forced.empty() ? login.user : forced));
-  if (login.looked_up && forced.empty()) client.local_pool->shared().keep_secret(login.secret.text());
+  if (forced.empty()) keep_for_servers(login);
   return true;
 }
 

@@ -45,6 +45,8 @@ class ClientLogin {
   bool known = false;
   bool looked_up = false;  // by auth_query, not in the userlist
   auth::Secret secret;
+  std::shared_ptr<const auth::LdapOptions> ldap;  // of kLdap; null: they cannot be used
+  std::optional<auth::SecretBytes> vouched;       // the password that PAM or LDAP has accepted
 
   // wait_for_welcome
   std::shared_ptr<const pool::Welcome> welcome;
@@ -73,8 +75,11 @@ net::Task<bool> wait_for_welcome(ClientLogin& login);
 void send_welcome(ClientLogin& login);
 net::Task<void> pass_cancel_on(ClientLogin& login);
 
-// client_proof.cpp and client_scram.cpp: the exchanges.
+// client_proof.cpp, client_scram.cpp and client_vouched.cpp: the exchanges.
 net::Task<bool> prove_by_scram(ClientLogin& login);
+net::Task<bool> prove_by_voucher(ClientLogin& login);
+// Asks for a password in clear text. Nothing: the client is closed. Never an empty one.
+net::Task<std::optional<auth::SecretBytes>> ask_password(ClientLogin& login, std::string_view refusal);
 // The next password message's body is in inbox.body(). False: the client is closed.
 net::Task<bool> read_answer(ClientLogin& login);
 

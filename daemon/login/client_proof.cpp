@@ -28,17 +28,10 @@ std::optional<ByteView> password_in(ByteView body) {
 }
 
 net::Task<bool> prove_by_cleartext(ClientLogin& login) {
-  std::string request;
-  wire::append_authentication_cleartext(request);
-  if (!login.send(request)) co_return false;
-  bool answered = co_await read_answer(login);
-  if (!answered) co_return false;
-  std::optional<ByteView> password = password_in(login.inbox.body());
-  if (!password) co_return login.refuse(kPasswordFailed);
-  if (password->empty()) co_return login.refuse("empty password returned by client");
-  auth::SecretBytes given{std::string(*password)};
+  std::optional<auth::SecretBytes> given = co_await ask_password(login, kPasswordFailed);
+  if (!given) co_return false;
   const uint32_t mock = login.snapshot->userlist ? login.snapshot->userlist->scram_iterations() : 0;
-  bool matches = co_await check_password(login.hub, login.secret, login.user, given, mock);
+  bool matches = co_await check_password(login.hub, login.secret, login.user, *given, mock);
   if (login.gone()) co_return false;
   co_return (matches && login.known) || login.refuse(kPasswordFailed);
 }
@@ -63,19 +56,20 @@ bool name_fits(const ClientLogin& login, const auth::CertificateNames& names) {
 }
 
 // What speaks against a login by certificate, for the log; empty: nothing.
-std::string_view certificate_fault(const ClientLogin& login) {
+std::string certificate_fault(const ClientLogin& login) {
   const net::Stream& stream = login.client.stream;
   if (!stream.tls_ready()) return "TLS connection required";
   if (!stream.tls_peer_has_certificate()) return "TLS client certificate required";
   const auth::CertificateNames names{stream.tls_peer_dns_names(), stream.tls_peer_common_name()};
   if (!name_fits(login, names)) {
-    return login.ident_map.empty() ? "TLS certificate name mismatch" : "ident map does not have a match";
+    if (login.ident_map.empty()) return "TLS certificate name mismatch";
+    return cat("ident map: ", login.ident_map, " does not have a match");
   }
   return login.known ? "" : "no such user";
 }
 
 bool prove_by_certificate(ClientLogin& login) {
-  const std::string_view fault = certificate_fault(login);
+  const std::string fault = certificate_fault(login);
   if (fault.empty()) return true;
   say(login.hub, login.client, session::said(Level::kLog, Event::kLoginFailed),
       cat("certificate login failed: ", fault));
@@ -134,6 +128,24 @@ net::Task<bool> read_answer(ClientLogin& login) {
   co_return true;
 }
 
+net::Task<std::optional<auth::SecretBytes>> ask_password(ClientLogin& login, std::string_view refusal) {
+  std::optional<auth::SecretBytes> given;
+  std::string request;
+  wire::append_authentication_cleartext(request);
+  if (!login.send(request)) co_return std::nullopt;
+  bool answered = co_await read_answer(login);
+  if (!answered) co_return std::nullopt;
+  const std::optional<ByteView> password = password_in(login.inbox.body());
+  if (!password) {
+    login.refuse(refusal);
+  } else if (password->empty()) {
+    login.refuse("empty password returned by client");
+  } else {
+    given.emplace(std::string(*password));
+  }
+  co_return std::move(given);
+}
+
 net::Task<bool> prove_identity(ClientLogin& login) {
   bool proved = false;
   if (login.method == Method::kCleartext) {
@@ -142,6 +154,8 @@ net::Task<bool> prove_identity(ClientLogin& login) {
     proved = co_await prove_by_md5(login);
   } else if (login.method == Method::kScram) {
     proved = co_await prove_by_scram(login);
+  } else if (is_vouched(login.method)) {
+    proved = co_await prove_by_voucher(login);
   } else {
     proved = prove_at_once(login);
   }

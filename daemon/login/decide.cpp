@@ -54,6 +54,8 @@ Method method_of(settings::AuthType type) {
     case settings::AuthType::kMd5: return Method::kMd5;
     case settings::AuthType::kScramSha256: return Method::kScram;
     case settings::AuthType::kCert: return Method::kCert;
+    case settings::AuthType::kPam: return Method::kPam;
+    case settings::AuthType::kLdap: return Method::kLdap;
     default: return Method::kNoRule;
   }
 }
@@ -68,9 +70,13 @@ Method method_of(const auth::HbaRule* rule) {
     case auth::HbaMethod::kPeer: return Method::kPeer;
     case auth::HbaMethod::kCert: return Method::kCert;
     case auth::HbaMethod::kScramSha256: return Method::kScram;
-    case auth::HbaMethod::kLdap: return Method::kReject;
+    case auth::HbaMethod::kLdap: return Method::kLdap;
   }
   return Method::kReject;
+}
+
+bool is_vouched(Method method) {
+  return method == Method::kPam || method == Method::kLdap;
 }
 
 Method sharpened(Method asked, auth::SecretKind stored) {

@@ -34,11 +34,16 @@ enum class Method : uint8_t {
   kScram,
   kCert,
   kPeer,
+  kPam,     // cleartext, and PAM judges
+  kLdap,    // cleartext, and a directory judges
   kReject,  // an HBA rule says no
   kNoRule,  // no HBA rule says anything
 };
 Method method_of(settings::AuthType type);  // of kHba: kNoRule, the rules decide
 Method method_of(const auth::HbaRule* rule);
+
+// Somebody else judges; the name need not be known here.
+bool is_vouched(Method method);
 
 // What is asked for given the secret that is stored: md5 becomes SCRAM when only a SCRAM verifier is there.
 Method sharpened(Method asked, auth::SecretKind stored);

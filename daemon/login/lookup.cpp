@@ -174,6 +174,11 @@ bool needs_lookup(const ClientLogin& login) {
 net::Task<bool> look_up_user(ClientLogin& login) {
   const pool::DatabasePtr config = config_of(login);
   const settings::Global& global = login.snapshot->global;
+  if (is_vouched(method_of(global.auth_type))) {
+    config_error(login, cat(global.auth_type == settings::AuthType::kPam ? "PAM" : "LDAP",
+                            " can't be used together with database authentication (auth_user)"));
+    co_return false;
+  }
   std::shared_ptr<pool::SharedDatabase> entry = choose_database(login, config.get());
   if (!entry) co_return false;
   const std::string asking = own_or_global(config.get(), &settings::Database::auth_user, global.auth_user);

@@ -191,11 +191,17 @@ void choose_secret(ServerLogin& login) {
     login.secret = *login.config->password;
     return;
   }
+  pool::SharedPool::KeptSecret kept;
+  if (!login.forced_user) kept = login.shared->kept_secret();
+  if (kept.password) {
+    login.secret = auth::Secret::password(kept.text);
+    return;
+  }
   const auth::Secret* stored = login.snapshot->userlist ? login.snapshot->userlist->find(user_of(login)) : nullptr;
   if (stored && !stored->empty()) {
     login.secret = *stored;
   } else if (!login.forced_user) {
-    login.secret = auth::Secret(login.shared->kept_secret());
+    login.secret = auth::Secret(kept.text);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -17,7 +18,13 @@ struct OffloadPool::State {
   std::mutex mutex;
   std::condition_variable work_came;
   std::condition_variable thread_left;
-  std::deque<std::function<void()>> queue;
+  struct Piece {
+    std::function<void()> work;
+    std::string lane;
+  };
+  std::deque<Piece> queue;
+  std::map<std::string, unsigned> running;  // of each lane
+  unsigned lane_threads = 0;
   unsigned wanted = 1;  // threads
   unsigned alive = 0;
   std::vector<std::thread> threads;
@@ -26,6 +33,19 @@ struct OffloadPool::State {
   size_t most = 0;
   bool stopping = false;
 
+  // The first piece whose lane is not full; queue.end(): none.
+  std::deque<Piece>::iterator next() {
+    auto piece = queue.begin();
+    for (; piece != queue.end(); ++piece) {
+      auto lane = running.find(piece->lane);
+      if (lane_threads == 0 || piece->lane.empty() || lane == running.end() || lane->second < lane_threads) break;
+    }
+    return piece;
+  }
+  void leave(const std::string& lane) {
+    auto found = running.find(lane);
+    if (found != running.end() && --found->second == 0) running.erase(found);
+  }
   static void serve(const std::shared_ptr<State>& state, size_t index);
 };
 
@@ -33,12 +53,15 @@ void OffloadPool::State::serve(const std::shared_ptr<State>& state, size_t index
   std::unique_lock lock(state->mutex);
   for (;;) {
     ++state->idle;
-    state->work_came.wait(lock, [&] { return state->stopping || !state->queue.empty(); });
+    state->work_came.wait(lock, [&] { return state->stopping || state->next() != state->queue.end(); });
     --state->idle;
     if (state->stopping) break;
+    auto chosen = state->next();
+    const std::string lane = chosen->lane;
     {
-      std::function<void()> work = std::move(state->queue.front());
-      state->queue.pop_front();
+      std::function<void()> work = std::move(chosen->work);
+      state->queue.erase(chosen);
+      if (!lane.empty()) ++state->running[lane];
       lock.unlock();
       try {
         work();
@@ -46,20 +69,22 @@ void OffloadPool::State::serve(const std::shared_ptr<State>& state, size_t index
       }
     }  // what the work owned dies outside the lock
     lock.lock();
+    if (!lane.empty()) state->leave(lane);
   }
   --state->alive;
   state->left[index] = true;
   state->thread_left.notify_all();
 }
 
-OffloadPool::OffloadPool(unsigned threads, size_t queue) : state_(std::make_shared<State>()) {
+OffloadPool::OffloadPool(unsigned threads, size_t queue, unsigned lane_threads) : state_(std::make_shared<State>()) {
   state_->wanted = threads > 0 ? threads : 1;
   state_->most = queue;
+  state_->lane_threads = lane_threads;
 }
 
 // Joins, so that what a thread keeps for itself (OpenSSL's error queue) is gone before the process cleans up.
 OffloadPool::~OffloadPool() {
-  std::deque<std::function<void()>> dropped;  // destroyed after the lock
+  std::deque<State::Piece> dropped;  // destroyed after the lock
   std::vector<std::thread> ended;
   std::unique_lock lock(state_->mutex);
   state_->stopping = true;
@@ -79,7 +104,7 @@ OffloadPool::~OffloadPool() {
     thread.join();
 }
 
-bool OffloadPool::submit(std::function<void()> work) {
+bool OffloadPool::submit(std::function<void()> work, std::string lane) {
   std::lock_guard lock(state_->mutex);
   if (state_->stopping || state_->queue.size() >= state_->most + state_->idle) return false;
   if (state_->queue.size() >= state_->idle && state_->alive < state_->wanted) {
@@ -92,7 +117,7 @@ bool OffloadPool::submit(std::function<void()> work) {
       if (state_->alive == 0) return false;
     }
   }
-  state_->queue.push_back(std::move(work));
+  state_->queue.push_back({std::move(work), std::move(lane)});
   state_->work_came.notify_one();
   return true;
 }
@@ -121,7 +146,10 @@ struct OffloadAwaiter::Job {
   }
 };
 
-OffloadAwaiter::OffloadAwaiter(Loop& loop, std::function<void()> work) : loop_(&loop), job_(std::make_shared<Job>()) {
+OffloadAwaiter::OffloadAwaiter(OffloadPool* pool, Loop& loop, std::function<void()> work, std::string lane,
+                               Micros deadline)
+    : pool_(pool), loop_(&loop), lane_(std::move(lane)), job_(std::make_shared<Job>()) {
+  waiter_.deadline = deadline;
   job_->work = std::move(work);
   job_->loop = &loop;
 }
@@ -132,7 +160,7 @@ OffloadAwaiter::~OffloadAwaiter() {
 }
 
 bool OffloadAwaiter::await_ready() {
-  if (loop_->offload()) return false;
+  if (pool_) return false;
   job_->run();
   return true;
 }
@@ -148,14 +176,17 @@ bool OffloadAwaiter::enlist() {
     job->run();
     box->post(tell);
   };
-  if (loop_->offload()->submit(run)) return true;
+  if (pool_->submit(run, lane_)) {
+    if (waiter_.deadline != kNever) loop_->wait_until(waiter_);
+    return true;
+  }
   job_->waiter = nullptr;
   return false;
 }
 
 Offloaded OffloadAwaiter::await_resume() {
   job_->waiter = nullptr;
-  return job_->how;
+  return waiter_.outcome == Waited::kTimeout ? Offloaded::kLate : job_->how.load();
 }
 
 }  // namespace pgweir::net

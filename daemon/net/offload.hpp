@@ -1,10 +1,14 @@
-// Threads for what may block (getaddrinfo, PAM, SCRAM's many hashes): a fixed number, a bounded queue.
+// Threads for what may block (getaddrinfo, PAM, LDAP, SCRAM's many hashes): a fixed number, a bounded queue.
 //     Offloaded how = co_await offload(loop, work);
+//     Offloaded how = co_await offload_to(pool, loop, work, lane, deadline);
 // `work` owns what it touches (captures by value or shared pointers): the coroutine may be destroyed while it runs.
+// Work of one lane (of one directory, say) holds a part of the threads at most, so that others find some free.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "net/loop.hpp"
 #include "net/waiter.hpp"
@@ -13,8 +17,9 @@ namespace pgweir::net {
 
 class OffloadPool {
  public:
-  // `threads` >= 1 are started at the first submit; at most `queue` pieces of work wait.
-  OffloadPool(unsigned threads, size_t queue);
+  // `threads` >= 1 are started at the first submit; at most `queue` pieces of work wait, and of one lane at most
+  // `lane_threads` run (0: no limit).
+  OffloadPool(unsigned threads, size_t queue, unsigned lane_threads = 0);
   // Work that has not begun is dropped. Waits at most two seconds for work that has; a thread that is stuck longer (a
   // resolver that does not answer) is left behind, with everything it needs.
   ~OffloadPool();
@@ -22,8 +27,8 @@ class OffloadPool {
   OffloadPool& operator=(const OffloadPool&) = delete;
 
   // Thread safe. False: the queue is full (or no thread could be started), nothing will run.
-  // An exception out of `work` is swallowed.
-  bool submit(std::function<void()> work);
+  // An exception out of `work` is swallowed. An empty lane is none.
+  bool submit(std::function<void()> work, std::string lane = {});
   size_t waiting() const;  // pieces of work not begun
 
  private:
@@ -31,11 +36,17 @@ class OffloadPool {
   std::shared_ptr<State> state_;
 };
 
-enum class Offloaded : unsigned char { kDone, kRefused, kFailed };  // kRefused: the queue was full; kFailed: it threw
+enum class Offloaded : unsigned char {
+  kDone,
+  kRefused,  // the queue was full
+  kFailed,   // it threw
+  kLate,     // not done at the deadline; it may still be running
+};
 
 class [[nodiscard]] OffloadAwaiter {
  public:
-  OffloadAwaiter(Loop& loop, std::function<void()> work);
+  // `pool` null: in place. Lane and deadline as said above.
+  OffloadAwaiter(OffloadPool* pool, Loop& loop, std::function<void()> work, std::string lane, Micros deadline);
   ~OffloadAwaiter();
   OffloadAwaiter(const OffloadAwaiter&) = delete;
   OffloadAwaiter& operator=(const OffloadAwaiter&) = delete;
@@ -50,13 +61,19 @@ class [[nodiscard]] OffloadAwaiter {
  private:
   struct Job;
   bool enlist();
+  OffloadPool* pool_;
   Loop* loop_;
+  std::string lane_;
   std::shared_ptr<Job> job_;
   Waiter waiter_;
 };
 
 inline OffloadAwaiter offload(Loop& loop, std::function<void()> work) {
-  return OffloadAwaiter(loop, std::move(work));
+  return OffloadAwaiter(loop.offload(), loop, std::move(work), {}, kNever);
+}
+inline OffloadAwaiter offload_to(OffloadPool* pool, Loop& loop, std::function<void()> work, std::string lane,
+                                 Micros deadline) {
+  return OffloadAwaiter(pool, loop, std::move(work), std::move(lane), deadline);
 }
 
 }  // namespace pgweir::net

@@ -133,16 +133,24 @@ void SharedPool::login_works() {
   in_trouble_ = false;
 }
 
-void SharedPool::keep_secret(ByteView secret) {
+void SharedPool::keep_secret(ByteView secret, bool password) {
   std::lock_guard lock(mutex_);
+  secret_is_password_ = password;
   if (secret_ == secret) return;
   wipe(secret_);
   secret_ = secret;
 }
 
-std::string SharedPool::kept_secret() const {
+void SharedPool::forget_password() {
   std::lock_guard lock(mutex_);
-  return secret_;
+  if (!secret_is_password_) return;
+  wipe(secret_);
+  secret_is_password_ = false;
+}
+
+SharedPool::KeptSecret SharedPool::kept_secret() const {
+  std::lock_guard lock(mutex_);
+  return {secret_, secret_is_password_};
 }
 
 bool SharedPool::verified(const std::string& setting) const {

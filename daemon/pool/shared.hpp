@@ -142,9 +142,16 @@ class SharedPool {
   Micros login_failed(std::string reason, std::string sqlstate, bool from_server, Micros now, Micros retry_limit);
   void login_works();
 
-  // What auth_query has told of the pool's own user, when he logged in last; empty: nothing. Wiped when it is replaced.
-  void keep_secret(ByteView secret);
-  std::string kept_secret() const;
+  // What the last login of the pool's own user has left for logins to servers: the secret that auth_query told, or the
+  // very password that PAM or LDAP vouched for; empty: nothing. Wiped when it is replaced.
+  struct KeptSecret {
+    std::string text;
+    bool password = false;  // a password, whatever it looks like
+    ~KeptSecret() { wipe(text); }
+  };
+  void keep_secret(ByteView secret, bool password = false);
+  void forget_password();  // he has proved himself by his record since
+  KeptSecret kept_secret() const;
 
   // Startup parameters (name=value) that a server of this pool has accepted; bounded. Verified ones need no round
   // trip of their own when they are replayed.
@@ -159,6 +166,7 @@ class SharedPool {
   std::atomic<bool> in_trouble_{false};
   std::map<std::string, bool> verified_;
   std::string secret_;
+  bool secret_is_password_ = false;
 };
 
 // Told when a slot became free, so that somebody who waits for one can be served. Called from any thread.

@@ -68,6 +68,7 @@ class Hub {
   std::shared_ptr<const net::TlsContext> client_tls;  // null: TLS is off for clients
   std::shared_ptr<const net::TlsContext> server_tls;  // null: TLS is off towards servers
   track::TrackedPtr tracked;                          // names of the tracked parameters
+  net::OffloadPool* vouchers = nullptr;               // threads for PAM and LDAP; null: in place
   std::string process_secret;                         // random, for the salts of users who do not exist
   Outbox outbox;
   Registry<Client> clients;

@@ -11,7 +11,8 @@ namespace pgweir::settings {
 namespace {
 
 bool names_auth_file(const std::string& setting) {
-  return setting == "auth_type" || setting == "auth_file" || setting == "auth_hba_file" || setting == "auth_ident_file";
+  return setting == "auth_type" || setting == "auth_file" || setting == "auth_hba_file" ||
+         setting == "auth_ident_file" || setting == "auth_ldap_options";
 }
 
 // Why the settings do not go together after one of them was set; TLS contexts are tried by whoever applies them.

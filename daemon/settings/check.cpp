@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/build.hpp"
 #include "base/text.hpp"
 #include "settings/table.hpp"
 
@@ -112,6 +113,12 @@ void check_together(const Global& global, const std::function<void(const char*, 
   }
   if (global.auth_type == AuthType::kCert && global.client_tls_sslmode != SslMode::kVerifyFull) {
     report("auth_type", "auth_type cert needs client_tls_sslmode verify-full");
+  }
+  if (global.auth_type == AuthType::kPam && !kHasPam) {
+    report("auth_type", "this pgweir was built without PAM (PGWEIR_PAM)");
+  }
+  if (global.auth_type == AuthType::kLdap && !kHasLdap) {
+    report("auth_type", "this pgweir was built without LDAP (PGWEIR_LDAP)");
   }
   if (reserved_database(global.auth_dbname)) {
     report("auth_dbname", "auth_dbname cannot be the console's database");

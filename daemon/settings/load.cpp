@@ -191,6 +191,7 @@ class AuthFiles {
       }
       if (auto loaded = taken(auth::load_hba(global.auth_hba_file, *maps), global.auth_hba_file)) rules = loaded->rules;
     }
+    snapshot_.ldap = global.auth_type == AuthType::kLdap ? ldap_options(global.auth_ldap_options) : nullptr;
     const bool unchanged = previous && previous->userlist && same_users(*users, *previous->userlist);
     snapshot_.userlist = unchanged ? previous->userlist : users;
     snapshot_.ident = maps;
@@ -198,6 +199,15 @@ class AuthFiles {
   }
 
  private:
+  // The options may hold a password: nothing of them is told but what is wrong.
+  std::shared_ptr<const auth::LdapOptions> ldap_options(const std::string& text) {
+    auto options = auth::parse_ldap_options(text);
+    if (options) return std::make_shared<const auth::LdapOptions>(options.take());
+    result_.warnings.push_back({"", 0, cat("auth_ldap_options cannot be used: ", options.error().message)});
+    result_.auth_files_broken = true;
+    return nullptr;
+  }
+
   // What was loaded, its complaints passed on; nothing when the file cannot be read.
   template <class Load>
   std::optional<Load> taken(Result<Load> loaded, const std::string& path) {

@@ -197,6 +197,7 @@ struct Snapshot {
   std::shared_ptr<const auth::Userlist> userlist;  // never null
   std::shared_ptr<const auth::HbaRules> hba;       // never null
   std::shared_ptr<const auth::IdentMaps> ident;    // never null
+  std::shared_ptr<const auth::LdapOptions> ldap;   // of auth_type=ldap; null: unset, or they cannot be used
 };
 
 // -- what holds for a pool: user beats database beats global --

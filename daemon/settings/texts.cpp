@@ -126,7 +126,8 @@ The lines are read, checked and shown, but this version sends nothing on.
 
 constexpr const char* kManualFoot =
     R"(.SH SEE ALSO
-.BR pgweir (1)
+.BR pgweir (8),
+.BR pgweir_hba.conf (5)
 )";
 
 // The text in lines of at most `width` bytes, each beginning with `lead`.

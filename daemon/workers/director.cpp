@@ -27,6 +27,12 @@ net::ResolverOptions resolver_options(const settings::Global& global) {
 constexpr unsigned kOffloadThreads = 4;
 constexpr size_t kOffloadQueue = 4096;
 
+// PAM and directories may take seconds for each login. Every waiting login is a client, so max_client_conn bounds the
+// queue first. PAM, and each set of LDAP servers, has at most a third of the threads.
+constexpr unsigned kVouchThreads = 48;
+constexpr unsigned kVouchLane = 16;
+constexpr size_t kVouchQueue = 65'536;
+
 }  // namespace
 
 Result<std::unique_ptr<Director>> Director::create(DirectorOptions options, Logger& log, Hooks hooks) {
@@ -46,6 +52,7 @@ DirectorImpl::DirectorImpl(DirectorOptions options, Logger& log, Hooks hooks, st
       postbox_(loop_->postbox()),
       fleet_(options_.snapshot->global.worker_count()),
       offload_(kOffloadThreads, kOffloadQueue),
+      vouchers_(kVouchThreads, kVouchQueue, kVouchLane),
       resolver_(offload_),
       books_(fleet_.size(), options_.snapshot) {
   fleet_.set_books(&books_);
@@ -62,7 +69,8 @@ Result<void> DirectorImpl::make_workers() {
   settings.server_tls = options_.server_tls;
   auto secret = auth::random_bytes(32);
   if (!secret) return secret.error();
-  const WorkerParts parts{fleet_, resolver_, offload_, log_, books_, statements_, *this, *secret, descriptor_limit()};
+  const WorkerParts parts{fleet_, resolver_,   offload_, vouchers_, log_,
+                          books_, statements_, *this,    *secret,   descriptor_limit()};
   for (unsigned number = 0; number < fleet_.size(); ++number) {
     auto worker = Worker::create(number, parts, settings);
     if (!worker) return worker.error();

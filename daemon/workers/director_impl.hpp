@@ -124,6 +124,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   track::StatementRegistry statements_;  // outlives every connection
   Fleet fleet_;
   net::OffloadPool offload_;
+  net::OffloadPool vouchers_;  // apart, so that names and proofs do not wait for a directory
   net::Resolver resolver_;
   pool::Books books_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -36,6 +36,7 @@ Result<std::unique_ptr<Worker>> Worker::create(unsigned number, const WorkerPart
   if (!loop) return loop.error();
   std::unique_ptr<Worker> worker(new Worker(number, parts, loop.take()));
   worker->loop.set_offload(&parts.offload);
+  worker->vouchers = &parts.vouchers;
   worker->snapshot = settings.snapshot;
   worker->client_tls = settings.client_tls;
   worker->server_tls = settings.server_tls;

@@ -23,6 +23,7 @@ struct WorkerParts {
   Fleet& fleet;
   net::Resolver& resolver;
   net::OffloadPool& offload;
+  net::OffloadPool& vouchers;
   Logger& log;
   pool::Books& books;
   track::StatementRegistry& statements;

@@ -11,10 +11,11 @@ ROOMS = {
     "auth": ("base",),
     "net": ("base",),
     "settings": ("base", "auth"),
+    "vouch": ("base", "auth"),
     "track": ("base", "wire"),
     "pool": ("base", "wire", "settings", "track"),
     "session": ("base", "wire", "net", "settings", "track", "pool"),
-    "login": ("base", "wire", "auth", "net", "settings", "track", "pool", "session"),
+    "login": ("base", "wire", "auth", "net", "settings", "vouch", "track", "pool", "session"),
     "relay": ("base", "wire", "net", "settings", "track", "pool", "session"),
     "admin": ("base", "wire", "net", "settings", "track", "pool", "session"),
     "workers": ("base", "wire", "auth", "net", "settings", "track", "pool", "session", "login", "relay", "admin"),
@@ -29,6 +30,7 @@ OWNED = (
     (re.compile(r"^openssl/ssl\.h"), ("net",), "openssl/ssl.h"),
     (re.compile(r"^systemd/"), ("service",), "systemd"),
     (re.compile(r"^(iniparser\.h|dictionary\.h|iniparser/)"), ("settings",), "iniparser"),
+    (re.compile(r"^(ldap|lber)\.h|^security/"), ("vouch",), "libldap and libpam"),
     (re.compile(r"^libpq-fe\.h"), ("tools",), "libpq"),
 )
 

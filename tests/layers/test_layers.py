@@ -105,6 +105,9 @@ def test_links(page):
     ("workers", "#include <systemd/sd-daemon.h>\n", "systemd"),
     ("admin", "#include <iniparser.h>\n", "iniparser"),
     ("login", "#include <libpq-fe.h>\n", "libpq"),
+    ("login", "#include <ldap.h>\n", "libldap"),
+    ("auth", "#include <security/pam_appl.h>\n", "libpam"),
+    ("settings", '#include "vouch/ldap.hpp"\n', "settings may not include"),
 ])
 def test_bad_edge_is_caught(room, text, words):
     assert any(words in line for line in rules.include_edges(room, text))

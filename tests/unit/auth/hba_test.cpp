@@ -95,9 +95,16 @@ TEST(Hba, Methods) {
     EXPECT_STREQ(hba_method_name(method), word);
   }
   EXPECT_EQ(parse("hostssl all all all cert").rules->rules()[0].method, HbaMethod::kCert);
-  HbaLoad ldap = parse("host all all all ldap ldapserver=a,b ldapsuffix=\", dc=x # y\" \n");
+  HbaLoad ldap = parse("host all all all ldap ldapserver=a ldapprefix=u#1 ldapsuffix=\", dc=x # y\" # z\n");
   ASSERT_EQ(ldap.rules->rules().size(), 1u);
-  EXPECT_EQ(ldap.rules->rules()[0].ldap_options, "ldapserver=a,b ldapsuffix=\", dc=x # y\"");
+  ASSERT_TRUE(ldap.rules->rules()[0].ldap);
+  EXPECT_EQ(ldap_bind_name(*ldap.rules->rules()[0].ldap, "="), "u#1=, dc=x # y");
+  EXPECT_TRUE(ldap.complaints.empty());
+  ldap = parse("host all all all ldap ldapserver=a ldapcolour=red\n");
+  ASSERT_EQ(ldap.rules->rules().size(), 1u);  // without it a laxer rule might decide
+  EXPECT_FALSE(ldap.rules->rules()[0].ldap);
+  ASSERT_EQ(ldap.complaints.size(), 1u);
+  EXPECT_FALSE(ldap.complaints[0].skipped);
 }
 
 TEST(Hba, Databases) {

@@ -45,7 +45,7 @@ TEST(MethodOf, EveryAuthTypeAndHbaMethod) {
   EXPECT_EQ(Method::kScram, method_of(settings::AuthType::kScramSha256));
   EXPECT_EQ(Method::kCert, method_of(settings::AuthType::kCert));
   EXPECT_EQ(Method::kNoRule, method_of(settings::AuthType::kHba));
-  EXPECT_EQ(Method::kNoRule, method_of(settings::AuthType::kPam));
+  EXPECT_EQ(Method::kPam, method_of(settings::AuthType::kPam));
   EXPECT_EQ(Method::kNoRule, method_of(static_cast<const auth::HbaRule*>(nullptr)));
   auth::HbaRule rule;
   rule.method = auth::HbaMethod::kPassword;

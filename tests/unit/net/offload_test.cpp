@@ -62,6 +62,59 @@ TEST(Offload, ExceptionsAreToldAsFailure) {
   EXPECT_EQ(Offloaded::kDone, how);
 }
 
+// One directory that hangs holds its share of the threads; others find some free, and its own go on afterwards.
+TEST(Offload, ALaneHoldsAPartOfTheThreadsOnly) {
+  OffloadPool pool(4, 64, 2);
+  auto hold = std::make_shared<std::atomic<bool>>(true);
+  auto begun = std::make_shared<std::atomic<int>>(0);
+  auto done = std::make_shared<std::atomic<int>>(0);
+  auto block = [hold, begun, done] {
+    ++*begun;
+    EXPECT_TRUE(test::wait_until([&] { return !*hold; }));
+    ++*done;
+  };
+  for (int i = 0; i < 8; ++i)
+    ASSERT_TRUE(pool.submit(block, "slow"));
+  ASSERT_TRUE(test::wait_until([&] { return begun->load() == 2; }));
+  auto others = std::make_shared<std::atomic<int>>(0);
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(pool.submit([others] { ++*others; }, i == 0 ? "" : "quick"));
+  EXPECT_TRUE(test::wait_until([&] { return others->load() == 3; }));
+  EXPECT_EQ(2, begun->load());
+  EXPECT_EQ(6u, pool.waiting());
+  *hold = false;
+  EXPECT_TRUE(test::wait_until([&] { return done->load() == 8; }));
+}
+
+Task<> work_until(OffloadPool& pool, Loop& loop, std::function<void()> work, Micros deadline, Offloaded& how) {
+  Offloaded got = Offloaded::kRefused;
+  got = co_await offload_to(&pool, loop, work, "lane", deadline);
+  how = got;
+}
+
+TEST(Offload, TheDeadlineEndsTheWaitAndNotTheWork) {
+  auto loop = make_loop();
+  OffloadPool pool(1, 8);
+  auto hold = std::make_shared<std::atomic<bool>>(true);
+  auto done = std::make_shared<std::atomic<bool>>(false);
+  auto block = [hold, done] {
+    EXPECT_TRUE(test::wait_until([&] { return !*hold; }));
+    *done = true;
+  };
+  Spawned root;
+  Offloaded how = Offloaded::kDone;
+  root.start(*loop, work_until(pool, *loop, block, loop->now() + kTick, how));
+  EXPECT_TRUE(ended(*loop, root));
+  EXPECT_EQ(Offloaded::kLate, how);
+  EXPECT_FALSE(*done);
+  *hold = false;
+  EXPECT_TRUE(test::wait_until([&] { return done->load(); }));
+  root.start(*loop, work_until(
+                        pool, *loop, [] {}, kNever, how));
+  EXPECT_TRUE(ended(*loop, root));
+  EXPECT_EQ(Offloaded::kDone, how);
+}
+
 TEST(Offload, TheQueueIsBounded) {
   auto loop = make_loop();
   OffloadPool pool(1, 2);
