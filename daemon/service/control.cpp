@@ -8,11 +8,11 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "base/text.hpp"
+#include "service/log_sinks.hpp"
 
 namespace pgweir::service {
 
@@ -167,7 +167,7 @@ std::string Control::obey(std::string_view order) {
 
 int ask_to_reload(const std::string& path) {
   auto fail = [&path](const std::string& why) {
-    std::fprintf(stderr, "pgweir: reload by %s failed: %s\n", path.c_str(), why.c_str());
+    complain(Level::kError, cat("pgweir: reload by ", path, " failed: ", why));
     return 1;
   };
   auto address = address_of(path);

@@ -224,6 +224,11 @@ bool stderr_is_journal() {
   return info.st_dev == device && info.st_ino == inode;
 }
 
+void complain(Level level, std::string_view text) {
+  const std::string line = stderr_is_journal() ? journal_line(LogRecord{level, text, nullptr, 0}) : cat(text, "\n");
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
 int syslog_facility(const std::string& name) {
   static constexpr struct {
     const char* name;

@@ -29,6 +29,10 @@ int syslog_priority(Level level);
 std::string plain_text(std::string_view text);
 // Whether standard error is connected to the journal (JOURNAL_STREAM names its device and inode).
 bool stderr_is_journal();
+// Of a process that checks or asks and then ends: "text\n" to standard error, with the level's priority when that is
+// the journal. Not by the journal's own protocol, as the daemon: journald would ask after the unit of a process that is
+// gone.
+void complain(Level level, std::string_view text);
 // LOG_DAEMON and so on; LOG_DAEMON for a name that is none.
 int syslog_facility(const std::string& name);
 

@@ -12,6 +12,7 @@
 #include "service/command_line.hpp"
 #include "service/control.hpp"
 #include "service/log_setup.hpp"
+#include "service/log_sinks.hpp"
 #include "service/process.hpp"
 #include "service/signals.hpp"
 #include "service/systemd.hpp"
@@ -56,13 +57,13 @@ class Start {
   int report(const settings::LoadResult& loaded) {
     bool good = loaded.errors.empty() && !loaded.auth_files_broken;
     for (const auto& problem : loaded.errors)
-      std::fprintf(stderr, "ERROR: %s\n", settings::describe(problem).c_str());
+      complain(Level::kError, cat("ERROR: ", settings::describe(problem)));
     for (const auto& problem : loaded.warnings)
-      std::fprintf(stderr, "WARNING: %s\n", settings::describe(problem).c_str());
-    if (loaded.auth_files_broken) std::fprintf(stderr, "ERROR: an authentication file cannot be used (see above)\n");
+      complain(Level::kWarning, cat("WARNING: ", settings::describe(problem)));
+    if (loaded.auth_files_broken) complain(Level::kError, "ERROR: an authentication file cannot be used (see above)");
     if (loaded.snapshot) {
       Result<void> tls = make_tls(*loaded.snapshot);
-      if (!tls) std::fprintf(stderr, "ERROR: %s (%s)\n", tls.error().message.c_str(), line_.config.c_str());
+      if (!tls) complain(Level::kError, cat("ERROR: ", tls.error().message, " (", line_.config, ")"));
       good = good && tls.ok();
     }
     if (good) std::printf("configuration is valid\n");
@@ -230,7 +231,11 @@ int run(int argc, char** argv) {
   block_signals();  // one that comes from here on waits until there is somebody to handle it
   CommandLine line = parse_command_line(argc, argv);
   if (line.exit_code >= 0) {
-    std::fputs(line.message.c_str(), line.exit_code == 0 ? stdout : stderr);
+    if (line.exit_code == 0) {
+      std::fputs(line.message.c_str(), stdout);
+    } else {
+      complain(Level::kError, trim(line.message));
+    }
     return line.exit_code;
   }
   if (line.check_config || !line.reload.empty()) unblock_signals();

@@ -152,6 +152,34 @@ def test_a_stale_control_socket_is_replaced_and_removed(controlled, start):
     assert not os.path.exists(pw.control)
 
 
+# Complaints of ExecStartPre= and ExecReload=.
+
+
+def as_in_a_unit(path, *args):
+    """What the program says, line by line, when its standard error is the journal (a file stands for it)."""
+    with open(path, "w+") as journal:
+        facts = os.fstat(journal.fileno())
+        env = {**system.clean_environment(), "JOURNAL_STREAM": "%d:%d" % (facts.st_dev, facts.st_ino)}
+        done = subprocess.run([runnable_binary(), *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=journal,
+                              cwd="/", timeout=30 * SLOW, env=env, **system.popen_identity())
+        journal.seek(0)
+        return done.returncode, journal.read().splitlines()
+
+
+def test_complaints_have_their_priority_in_the_journal(controlled, tmp_path):
+    pw = controlled()
+    os.chmod(pw.userlist_path, 0o644)
+    status, lines = as_in_a_unit(tmp_path / "check", "--check-config", pw.ini_path)
+    assert status == 0 and len(lines) == 1 and lines[0].startswith("<4>WARNING: ") and pw.userlist_path in lines[0], lines
+    pw.write_config(default_pool_size="many")
+    status, lines = as_in_a_unit(tmp_path / "check", "--check-config", pw.ini_path)
+    assert status == 1 and any(re.match("<3>ERROR: .*many", line) for line in lines), lines
+    status, lines = as_in_a_unit(tmp_path / "reload", "--reload=" + pw.control)
+    assert status == 1 and len(lines) == 1 and re.match("<3>pgweir: reload by .* failed: .*many", lines[0]), lines
+    status, lines = as_in_a_unit(tmp_path / "usage", "--nonsense")
+    assert status == 1 and len(lines) == 2 and all(line.startswith("<3>") for line in lines), lines
+
+
 # Watchdog.
 
 

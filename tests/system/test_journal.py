@@ -13,7 +13,15 @@ def test_priorities_of_messages(machine):
     box = machine.box
     machine.configure(more="pool_mode = nonsense\n")
     box.run("systemctl", "reload", "pgweir.service", check=False)
-    assert any("nonsense" in entry["MESSAGE"] for entry in entries(box, "-p", "err"))
+    told = [entry for entry in entries(box, "-p", "err") if "nonsense" in entry["MESSAGE"]]
+    # By the daemon, with fields, and by the command of ExecReload=, which systemctl has waited for.
+    assert {entry["_TRANSPORT"] for entry in told} == {"journal", "stdout"}, told
+    # The check before a start is another process: its complaints are errors, too, and not mere information.
+    box.run("systemctl", "stop", "pgweir.service")
+    box.run("systemctl", "start", "pgweir.service", check=False)
+    box.run("systemctl", "stop", "pgweir.service")
+    assert [entry for entry in entries(box, "-p", "err") if entry["MESSAGE"].startswith("ERROR: ") and "nonsense" in entry["MESSAGE"]]
+    assert not [entry for entry in entries(box) if "nonsense" in entry["MESSAGE"] and entry["PRIORITY"] > "4"]
 
 
 def test_fields_of_a_session(machine):

@@ -135,6 +135,21 @@ TEST(Journal, IsFoundByDeviceAndInode) {
   EXPECT_FALSE(stderr_is_journal());
 }
 
+TEST(Journal, ComplaintsCarryTheirPriorityThere) {
+  unsetenv("JOURNAL_STREAM");
+  testing::internal::CaptureStderr();
+  complain(Level::kError, "plain");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "plain\n");
+  testing::internal::CaptureStderr();
+  struct stat info {};
+  ASSERT_EQ(fstat(STDERR_FILENO, &info), 0);
+  setenv("JOURNAL_STREAM", cat(info.st_dev, ":", info.st_ino).c_str(), 1);
+  complain(Level::kError, "wrong");
+  complain(Level::kWarning, "odd\nin two lines");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "<3>wrong\n<4>odd\n<4>\tin two lines\n");
+  unsetenv("JOURNAL_STREAM");
+}
+
 TEST(Stream, WritesLines) {
   Pipe pipe;
   auto plain = stream_sink(pipe.ends[1], false);
