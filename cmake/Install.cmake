@@ -17,6 +17,14 @@ install(FILES ${CMAKE_SOURCE_DIR}/etc/userlist.example DESTINATION ${CMAKE_INSTA
 set(PGWEIR_UNIT_DIR lib/systemd/system CACHE STRING "where systemd's units go; relative to the prefix, or absolute")
 file(GLOB units CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/systemd/*.service ${CMAKE_SOURCE_DIR}/systemd/*.socket)
 install(FILES ${units} DESTINATION ${PGWEIR_UNIT_DIR})
+# Type=notify-reload where systemd has it; before 253 it would be taken for Type=simple, without an error.
+set(PGWEIR_SYSTEMD_VERSION ${SYSTEMD_VERSION} CACHE STRING "the version of systemd that the units are for")
+if(PGWEIR_SYSTEMD_VERSION VERSION_GREATER_EQUAL 253)
+  foreach(unit pgweir.service pgweir@.service)
+    install(FILES ${CMAKE_SOURCE_DIR}/systemd/notify-reload.conf DESTINATION ${PGWEIR_UNIT_DIR}/${unit}.d
+      RENAME 10-notify-reload.conf)
+  endforeach()
+endif()
 install(FILES ${CMAKE_SOURCE_DIR}/systemd/pgweir.sysusers DESTINATION lib/sysusers.d RENAME pgweir.conf)
 install(FILES ${CMAKE_SOURCE_DIR}/systemd/pgweir.tmpfiles DESTINATION lib/tmpfiles.d RENAME pgweir.conf)
 install(FILES ${CMAKE_SOURCE_DIR}/systemd/pgweir.logrotate DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/logrotate.d

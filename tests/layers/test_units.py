@@ -63,16 +63,32 @@ def test_services_are_shut_off(unit):
     assert level and float(level.group(1)) * 10 <= MOST_EXPOSED + 0.01, done.stdout
 
 
-@pytest.mark.parametrize("name", ["credentials.conf", "notify-reload.conf"])
-def test_examples_fit_the_service(units, name):
+@pytest.mark.parametrize("name", ["examples/credentials.conf", "notify-reload.conf"])
+def test_drop_ins_fit_the_service(units, name):
     folder = units / "pgweir.service.d"
     folder.mkdir()
-    text = read(os.path.join(SYSTEMD, "examples", name))
-    (folder / name).write_text(re.sub(r"(?m)^#(LoadCredential=)", r"\1", text))
+    text = read(os.path.join(SYSTEMD, name))
+    (folder / os.path.basename(name)).write_text(re.sub(r"(?m)^#(LoadCredential=)", r"\1", text))
     done = verify(units, "pgweir.service")
-    # systemd 252 does not know the type yet, which is why it is an example and not the default.
-    told = [line for line in done.stdout.splitlines() if "notify-reload" not in line]
+    # systemd 252 knows neither the type nor its signal, which is why that is a drop-in, for newer ones only.
+    told = [line for line in done.stdout.splitlines() if "notify-reload" not in line and "ReloadSignal" not in line]
     assert told == []
+
+
+@pytest.mark.parametrize("version, wanted", [("252", False), ("253", True), ("257.7", True)])
+def test_notify_reload_is_installed_where_systemd_has_it(tmp_path, version, wanted):
+    """systemd 252 would take the type for "simple", without an error, and be told of nothing any more."""
+    (tmp_path / "CMakeLists.txt").write_text(
+        'cmake_minimum_required(VERSION 3.25)\nproject(x NONE)\nset(SYSTEMD_VERSION 252)\nset(CMAKE_SOURCE_DIR "%s")\n'
+        'include("%s/cmake/Install.cmake")\n' % (ROOT, ROOT))
+    done = run("cmake", "-S", str(tmp_path), "-B", str(tmp_path / "b"), "-DPGWEIR_SYSTEMD_VERSION=" + version,
+               "-DCMAKE_INSTALL_PREFIX=/usr")
+    assert done.returncode == 0, done.stdout
+    done = run("cmake", "--install", str(tmp_path / "b"), DESTDIR=str(tmp_path / "root"))
+    assert done.returncode == 0, done.stdout
+    found = sorted(path.parent.name for path in (tmp_path / "root").rglob("10-notify-reload.conf"))
+    assert found == (["pgweir.service.d", "pgweir@.service.d"] if wanted else [])
+    assert list((tmp_path / "root").rglob("pgweir.service"))
 
 
 def settings(path):
@@ -86,7 +102,7 @@ def settings(path):
 @pytest.mark.parametrize("kind", ["service", "socket"])
 def test_instances_are_as_the_one(kind):
     """What an instance has of its own is its name, in paths and words; a socket for instances has no TCP port."""
-    own = re.compile(r"^(Description|After|ExecStartPre|ExecStart|ExecReload|RuntimeDirectory|LogsDirectory|ListenStream)=")
+    own = re.compile(r"^(Description|After|PartOf|ExecStartPre|ExecStart|ExecReload|RuntimeDirectory|LogsDirectory|ListenStream)=")
     one, of_one = settings(os.path.join(SYSTEMD, "pgweir." + kind))
     many, of_many = settings(os.path.join(SYSTEMD, "pgweir@." + kind))
     assert [line for line in one if not own.match(line)] == [line for line in many if not own.match(line)]
@@ -100,8 +116,10 @@ def test_what_a_service_must_say():
         lines, parser = settings(os.path.join(SYSTEMD, unit))
         service, head = parser["Service"], parser["Unit"]
         assert head["StartLimitIntervalSec"] == "0", "a unit that is given up takes its socket with it"
+        assert head["PartOf"] == unit.replace("@", "@%i").replace("service", "socket"), "a socket whose service runs cannot start"
         assert service["RuntimeDirectoryPreserve"] == "yes", "socket files lie there"
         assert service["KillSignal"] == "SIGRTMIN" and service["KillMode"] == "mixed"
+        assert service["SuccessExitStatus"] == "SIGRTMIN"
         assert service["Type"] == "notify" and service["NotifyAccess"] == "main"
         assert int(service["WatchdogSec"].rstrip("s")) > 0 and service["Restart"] == "on-failure"
         assert "LogRateLimitIntervalSec" in service and service["LogRateLimitIntervalSec"] != "0", "0 is no limit's name"

@@ -1,5 +1,6 @@
 """Socket activation: who connects is served, whatever the service's state; the socket survives what the service does."""
 
+import re
 import subprocess
 
 import pytest
@@ -42,6 +43,21 @@ def test_the_socket_file_outlives_a_stop_and_a_restart(machine):
     assert machine.query("SELECT 1", host="/run/pgweir") == "1"
 
 
+def test_a_restart_of_the_socket_unit_is_one_of_the_service_too(machine):
+    """systemd starts no socket unit whose service runs: alone it would stay down, and its files would be gone."""
+    box = machine.box
+    pid = machine.main_pid()
+    box.run("systemctl", "restart", "pgweir.socket")
+    assert box.active("pgweir.socket") == "active"
+    assert machine.query("SELECT 1") == "1"
+    assert machine.query("SELECT 2", host="/run/pgweir") == "2"
+    assert machine.main_pid() not in (0, pid)
+    box.run("systemctl", "stop", "pgweir.socket")
+    assert box.active("pgweir.service") == "inactive"
+    assert ":6432" not in box.run("ss", "-Hltn").stdout
+    assert box.run("systemctl", "--failed", "--no-legend").stdout == ""
+
+
 def test_a_broken_configuration_does_not_take_the_socket_down(machine):
     """A start limit that is hit makes the socket unit fail, too: from then on clients are refused."""
     box = machine.box
@@ -76,13 +92,19 @@ FileDescriptorName=admin
 Service=pgweir.service
 ListenStream=127.0.0.1:8432
 """)
-    machine.drop_in("[Service]\nSockets=pgweir.socket pgweir-admin.socket\n")
     try:
-        box.run("systemctl", "stop", "pgweir.service", "pgweir.socket")
-        box.run("systemctl", "start", "pgweir.socket", "pgweir-admin.socket")
+        # As the manual says it for changed addresses, and for a unit more.
+        box.run("systemctl", "restart", "pgweir.socket")
+        assert machine.query("SELECT 7432", port=7432) == "7432"
+        box.run("systemctl", "stop", "pgweir.socket")
+        box.run("systemctl", "start", "pgweir-admin.socket", "pgweir.socket")
         for port in (6432, 7432, 8432):
             assert machine.query("SELECT %d" % port, port=port) == str(port)
         assert machine.query("SELECT 1", host="/run/pgweir/other", port=7432) == "1"
+        # systemd gives them in no order of use: each is known by the name of its unit, and listened on where it is bound.
+        told = box.journal("-u", "pgweir.service", "-o", "cat", "_PID=%d" % machine.main_pid(), "PGWEIR_KIND=socket_passed")
+        names = sorted(re.findall(r"\(fd \d+, (\w+)\)", told))
+        assert names == ["admin"] + ["pgweir"] * 5, told
     finally:
         box.sh("systemctl stop pgweir.service pgweir-admin.socket pgweir.socket; "
                "rm -f /etc/systemd/system/pgweir-admin.socket; systemctl daemon-reload")
@@ -137,6 +159,19 @@ def test_a_reload_right_behind_a_start_finds_the_daemon(machine):
         box.run("systemctl", "restart", "pgweir.service")
         assert box.run("systemctl", "reload", "pgweir.service", check=False).returncode == 0
     assert box.show("pgweir.service", "NRestarts") == "0"
+
+
+def test_a_stop_before_the_daemon_runs_is_no_failure(machine):
+    """KillSignal= goes to ExecStartPre='s process, too, which knows nothing of it."""
+    box = machine.box
+    box.run("systemctl", "stop", "pgweir.service")
+    box.sh("rm -f /run/gate && mkfifo /run/gate")
+    machine.drop_in("[Service]\nExecStartPre=/bin/cat /run/gate\n")
+    box.run("systemctl", "start", "--no-block", "pgweir.service")
+    box.until("it waits at the gate", lambda: box.run("pidof", "cat", check=False).stdout)
+    box.run("systemctl", "stop", "pgweir.service")
+    assert box.active("pgweir.service") == "inactive"
+    assert box.show("pgweir.service", "Result") == "success"
 
 
 def test_a_client_that_waits_in_the_queue_during_a_restart_is_served(machine):
