@@ -52,15 +52,27 @@ def test_install_use_upgrade_and_removal(box, rpm):
     box.run("systemctl", "start", "pgweir.socket")
     assert machine.query("SELECT 1") == "1"
     pid, socket_since = machine.main_pid(), box.show("pgweir.socket", "ActiveEnterTimestampMonotonic")
+    machine.write_config("one", box.read("/etc/pgweir/pgweir.ini").replace("/run/pgweir", "/run/pgweir/one"))
+    box.run("systemctl", "enable", "-q", "--now", "pgweir@one.socket")
+    assert machine.query("SELECT 1", host="/run/pgweir/one") == "1"
+    instance = machine.main_pid("pgweir@one.service")
 
     # The same version again, as an upgrade: the daemon is restarted, the socket is not, the configuration stays.
     box.run(*INSTALL, "--force", rpm)
     assert machine.query("SELECT 2") == "2"
     assert machine.main_pid() not in (0, pid)
     assert box.show("pgweir.socket", "ActiveEnterTimestampMonotonic") == socket_since
+    assert "app = host" in box.read("/etc/pgweir/pgweir.ini")
+    # And so are the templates' instances that run.
+    assert machine.main_pid("pgweir@one.service") not in (0, instance)
+    assert machine.query("SELECT 3", host="/run/pgweir/one") == "3"
 
     box.run("rpm", "-e", "pgweir")
     assert box.run("pidof", "pgweir", check=False).stdout == ""
     assert ":6432" not in box.run("ss", "-Hltn").stdout
     assert not box.exists("/usr/lib/systemd/system/pgweir.service")
+    assert box.run("systemctl", "list-units", "--all", "--no-legend", "pgweir*").stdout == ""
+    assert box.sh("find /etc/systemd/system /run/pgweir -name '*pgweir*' 2>/dev/null || true").stdout == ""
+    # What the administrator has written is kept.
     assert "app = host" in box.read("/etc/pgweir/pgweir.ini.rpmsave")
+    assert '"app"' in box.sh("cat /etc/pgweir/userlist.txt*").stdout
