@@ -9,7 +9,7 @@ TEST_PACKAGES="git python3 python3-pytest python3-pytest-xdist python3-pytest-ti
   slapd ldap-utils libpam-wrapper libpam-modules"
 # What packaging/ and tests/system need: package builds and their checkers, trees of Debian, a booted systemd, an image.
 PACKAGING_PACKAGES="git dpkg-dev debhelper fakeroot lintian rpm rpmlint gnupg apt-utils mmdebstrap systemd-container util-linux
-  buildah man-db"
+  buildah man-db python3-yaml"
 BENCH_PACKAGES="python3 pgbouncer haproxy openssl libbenchmark-dev"
 
 as_root() {

@@ -10,6 +10,7 @@ import tempfile
 import uuid
 
 import pytest
+import yaml
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 INSIDE = "/mnt/image"
@@ -35,7 +36,7 @@ def image(share):
 
 
 class Container:
-    def __init__(self, machine, image, *environment):
+    def __init__(self, machine, image, *environment, properties=()):
         self.box, self.unit = machine.box, "container-%s" % uuid.uuid4().hex[:8]
         # The account is the image's own: systemd would look for it outside.
         accounts = dict(line.split(":")[:3:2] for line in self.box.read(INSIDE + "/etc/passwd").splitlines())
@@ -45,6 +46,7 @@ class Container:
         # /run/pgweir is memory that everybody may write to, as the compose file has it.
         self.box.run("systemd-run", "-q", "--unit", self.unit, "-p", "RootDirectory=" + INSIDE, "-p", "MountAPIVFS=yes",
                      "-p", "TemporaryFileSystem=/run/pgweir:mode=0777", "-p", "KillSignal=" + image["StopSignal"],
+                     *(word for one in properties for word in ("-p", one)),
                      *("--setenv=" + one for one in variables), "/usr/bin/" + self.becomes[0], *self.becomes[1:],
                      *image["Entrypoint"])
 
@@ -95,6 +97,35 @@ def test_the_entry_point_serves_from_its_environment_alone(machine, image, secre
     finally:
         container.stop()
     assert machine.box.show(container.unit, "Result") in ("success", ""), container.log()
+
+
+def test_the_compose_file_runs_it_beside_a_postgresql(machine, image):
+    """There is no Docker engine here: what the file says of pgweir's service is given to systemd, and "postgres", the name
+    of the other service, is the box's own PostgreSQL."""
+    with open(os.path.join(ROOT, "packaging", "docker", "compose.yaml")) as file:
+        compose = yaml.safe_load(file)
+    service, beside = compose["services"]["pgweir"], compose["services"]["postgres"]
+    assert os.path.exists(os.path.join(ROOT, "packaging", "docker", service["build"]["context"],
+                                       service["build"]["dockerfile"]))
+    assert service["environment"]["PGWEIR_HOST"] in compose["services"] and beside["healthcheck"]
+    assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["tmpfs"] == ["/run/pgweir:mode=0777"]
+    assert set(service["secrets"]) == {"userlist"} <= set(compose["secrets"])
+    assert service["ports"] == ["127.0.0.1:6432:6432"]
+    box = machine.box
+    box.run("systemctl", "stop", "pgweir.socket", "pgweir.service")
+    box.write("/root/secret", machine.userlist(), 0o644)
+    box.write("/root/hosts", "127.0.0.1 localhost postgres\n", 0o644)
+    box.sh("mkdir -p %s/run/secrets; touch %s/run/secrets/userlist %s/etc/hosts" % (INSIDE, INSIDE, INSIDE))
+    container = Container(machine, image, *("%s=%s" % item for item in service["environment"].items()), properties=[
+        "ReadOnlyPaths=/", "BindReadOnlyPaths=/root/secret:/run/secrets/userlist", "BindReadOnlyPaths=/root/hosts:/etc/hosts"])
+    try:
+        box.until("it listens", lambda: ":6432" in box.run("ss", "-Hltn").stdout or box.active(container.unit) == "failed")
+        assert machine.query("SELECT current_user") == "app", container.log()
+        check = image["Healthcheck"]["Test"]
+        assert container.execute(*(check[1].split() if len(check) == 2 else check[1:])).returncode == 0
+    finally:
+        container.stop()
+        box.sh("rm -rf %s/run/secrets" % INSIDE)
 
 
 def test_without_a_server_the_entry_point_says_what_it_wants(machine, image):
