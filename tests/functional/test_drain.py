@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness import system, wire
+from harness.fakeserver import FakeServer
 from harness.manager import Manager
 from harness.pgweir import IS_PGWEIR, SLOW
 
@@ -136,6 +137,27 @@ def test_a_newcomer_is_let_in_and_its_first_query_is_answered(start):
     assert newcomer.scalar("SELECT 7") == "7"
     newcomer.expect_fatal(*FATAL)
     assert gone(pw) == 0
+
+
+def test_servers_get_their_terminate(start):
+    """Used, resting or just let go by the last transaction: none of them finds out by a bare end of stream."""
+    ends = []
+
+    def script(session):
+        if session.login():
+            session.serve()  # comes back from a Terminate only
+            ends.append("terminate")
+
+    with FakeServer(script) as fake:
+        pw = start({"test": {"host": fake.host, "port": fake.port}})
+        clients = [pw.connect() for _ in range(3)]
+        for conn in clients:
+            conn.send(wire.query("SELECT 1"))
+        for conn in clients:
+            conn.results()
+        drain(pw)
+        assert gone(pw) == 0
+        system.wait_for(lambda: len(ends) == fake.connections > 0, what="each server's end")
 
 
 def test_a_second_one_ends_at_once(start):

@@ -76,6 +76,30 @@ def test_the_sandbox_is_really_around_the_process(machine):
     assert re.search(r"^Uid:\s*%s\s+%s\s" % (uid, uid), status, re.M)
 
 
+def test_peer_authentication_works_inside_the_sandbox(machine):
+    """With PrivateUsers= every client of a unix socket would be "nobody"."""
+    box = machine.box
+    box.write("/etc/pgweir/hba.conf", "local all all peer map=m\n")
+    box.write("/etc/pgweir/ident.conf", "m postgres app\n")
+    machine.write_config("pgweir", box.read("/etc/pgweir/pgweir.ini").replace(
+        "auth_type = scram-sha-256", "auth_type = hba\nauth_hba_file = /etc/pgweir/hba.conf\n"
+        "auth_ident_file = /etc/pgweir/ident.conf"))
+    box.run("systemctl", "restart", "pgweir.service")
+    login = ("psql", "-XAtqw", "-h", "/run/pgweir", "-p", "6432", "-U", "app", "-d", "app", "-c", "SELECT current_user")
+    try:
+        assert box.run(*login, user="postgres").stdout.strip() == "app"
+        assert "unix socket login rejected" in box.run(*login, user="daemon", check=False).stderr
+    finally:
+        box.sh("rm -f /etc/pgweir/hba.conf /etc/pgweir/ident.conf")
+
+
+def test_names_of_hosts_are_found_inside_the_sandbox(machine):
+    """Without netlink, and with a /etc that is read-only."""
+    machine.write_config("pgweir", machine.box.read("/etc/pgweir/pgweir.ini").replace("host=127.0.0.1", "host=localhost"))
+    machine.box.run("systemctl", "restart", "pgweir.service")
+    assert machine.query("SELECT 'found'") == "found"
+
+
 def test_sends_leave_in_batches_inside_the_sandbox(machine):
     """As they do outside of it, on the same kernel: @aio of the unit's system calls holds io_uring."""
     box = machine.box
@@ -139,12 +163,15 @@ def test_remove_keeps_configuration_and_purge_leaves_nothing(box):
     before = set(box.sh(SEEN).stdout.splitlines())
     box.run("apt-get", "install", "-y", "-q", "pgweir")
     machine.configure(more="logfile = /var/log/pgweir/pgweir.log\n")
-    box.sh("systemctl restart pgweir.service; systemctl start pgweir@one.socket; logrotate -f /etc/logrotate.d/pgweir")
+    machine.write_config("one", box.read("/etc/pgweir/pgweir.ini").replace("/run/pgweir", "/run/pgweir/one").replace(
+        "/var/log/pgweir/", "/var/log/pgweir/one/"))
+    box.sh("systemctl restart pgweir.service; systemctl enable -q --now pgweir@one.socket; logrotate -f /etc/logrotate.d/pgweir")
     assert machine.query("SELECT 1") == "1"
+    assert machine.query("SELECT 2", host="/run/pgweir/one") == "2"
 
     box.run("apt-get", "remove", "-y", "-q", "pgweir")
     assert box.run("pidof", "pgweir", check=False).stdout == ""
-    assert box.active("pgweir.socket") != "active"
+    assert box.run("systemctl", "list-units", "--no-legend", "pgweir*").stdout == ""
     assert ":6432" not in box.run("ss", "-Hltn").stdout
     assert PASSWORD.split()[0] in box.read("/etc/pgweir/userlist.txt")
 

@@ -34,6 +34,24 @@ def test_logrotate_moves_the_file_and_the_daemon_reopens_it(machine):
     assert "error" not in box.journal("-u", "logrotate.service")
 
 
+def test_the_files_of_instances_are_rotated_too(machine):
+    box = machine.box
+    log = "/var/log/pgweir/one/pgweir.log"
+    machine.write_config("one", box.read("/etc/pgweir/pgweir.ini").replace("/run/pgweir", "/run/pgweir/one") +
+                         "listen_port = 6501\nlogfile = %s\n" % log)
+    try:
+        box.run("systemctl", "start", "pgweir@one.service")
+        pid = machine.main_pid("pgweir@one.service")
+        box.run("logrotate", "-f", "/etc/logrotate.d/pgweir")
+        box.until("a new log file", lambda: box.exists(log))
+        assert any("process up" in line for line in lines(box, log + ".1"))
+        assert machine.query("SELECT 1", port=6501) == "1"
+        box.until("the new file is written to", lambda: any("app/app" in line for line in lines(box, log)))
+        assert machine.main_pid("pgweir@one.service") == pid
+    finally:
+        box.sh("systemctl stop pgweir@one.service; rm -rf /etc/pgweir/one.ini /var/log/pgweir/one")
+
+
 def test_logrotate_without_files_and_without_a_running_daemon_is_content(machine):
     box = machine.box
     box.run("systemctl", "stop", "pgweir.service", "pgweir.socket")

@@ -58,6 +58,56 @@ def test_with_postgresql_down_the_service_starts_with_the_old_list(machine):
         tear_down(machine)
 
 
+def test_with_postgresql_down_and_no_old_list_clients_wait_until_it_is_back(machine):
+    """The first start behind a boot, which empties the runtime directory: nobody has to help when PostgreSQL comes."""
+    box = machine.box
+    try:
+        set_up(machine)
+        box.run("systemctl", "stop", "pgweir.service", "postgresql@15-main")
+        assert not box.exists("/run/pgweir/userlist.txt")
+        assert box.run("systemctl", "start", "pgweir.service", check=False).returncode != 0
+        assert "there is no old /run/pgweir/userlist.txt" in box.journal("-u", "pgweir.service", "-p", "err", "-n", "60")
+        assert box.active("pgweir.socket") == "active"
+        box.run("systemctl", "start", "postgresql@15-main")
+        assert machine.query("SELECT current_user") == "app"
+    finally:
+        tear_down(machine)
+
+
+def test_it_is_for_the_administrator_to_say_what_a_failure_means(machine):
+    box = machine.box
+    try:
+        set_up(machine)
+        box.run("systemctl", "restart", "pgweir.service")
+        box.sh("echo 'on_failure = fail' >>/etc/pgweir/userlist.conf")
+        box.run("systemctl", "stop", "postgresql@15-main", "pgweir.service")
+        assert box.run("systemctl", "start", "pgweir.service", check=False).returncode != 0
+        box.sh("systemctl stop pgweir.service; rm -f /run/pgweir/userlist.txt; "
+               "sed -i 's/^on_failure.*/on_failure = empty/' /etc/pgweir/userlist.conf")
+        box.run("systemctl", "start", "pgweir.service")
+        assert box.active("pgweir.service") == "active"
+        assert "has no entries" in box.journal("-u", "pgweir.service", "-p", "warning", "-n", "60")
+    finally:
+        tear_down(machine)
+
+
+def test_an_instance_has_a_list_of_its_own(machine):
+    box = machine.box
+    try:
+        set_up(machine)
+        box.write("/etc/pgweir/one.userlist.conf", CONFIG.replace("/run/pgweir/", "/run/pgweir/one/").replace(
+            "include = admin\n", ""))
+        machine.write_config("one", box.read("/etc/pgweir/pgweir.ini").replace("/run/pgweir", "/run/pgweir/one") +
+                             "listen_port = 6501\n")
+        box.run("systemctl", "start", "pgweir@one.service")
+        text = box.run("cat", "/run/pgweir/one/userlist.txt").stdout
+        assert '"app" "SCRAM-SHA-256$' in text and '"admin"' not in text
+        assert machine.query("SELECT current_user", port=6501) == "app"
+    finally:
+        box.sh("systemctl stop 'pgweir@*'; rm -f /etc/pgweir/one.*")
+        tear_down(machine)
+
+
 def test_without_a_configured_connection_nothing_is_written(machine):
     box = machine.box
     box.run("systemctl", "restart", "pgweir.service")
