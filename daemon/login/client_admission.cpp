@@ -42,7 +42,7 @@ auth::HbaAddress hba_address(const net::Address& peer) {
   return auth::HbaAddress::of(ByteView(reinterpret_cast<const char*>(peer.ip_bytes()), peer.ip_size()));
 }
 
-void ask_hba(ClientLogin& login) {
+const auth::HbaRule* rule_for(const ClientLogin& login) {
   const net::Stream& stream = login.client.stream;
   auth::HbaClient asking;
   asking.unix_socket = stream.peer().is_unix();
@@ -51,7 +51,11 @@ void ask_hba(ClientLogin& login) {
   asking.database = login.database;
   asking.user = login.user;
   asking.replication = login.client.replication == session::Replication::kPhysical;
-  const auth::HbaRule* rule = login.snapshot->hba ? login.snapshot->hba->match(asking) : nullptr;
+  return login.snapshot->hba ? login.snapshot->hba->match(asking) : nullptr;
+}
+
+void ask_hba(ClientLogin& login) {
+  const auth::HbaRule* rule = rule_for(login);
   login.method = method_of(rule);
   if (!rule) return;
   login.ident_map = rule->map;
@@ -93,6 +97,11 @@ void look_up(ClientLogin& login) {
   login.known = secret != nullptr;
   if (secret) login.secret = *secret;
   login.client.user = login.known ? hub.books.user(login.user) : std::make_shared<pool::SharedUser>(login.user);
+}
+
+Method foreseen_method(const ClientLogin& login) {
+  const settings::AuthType type = login.snapshot->global.auth_type;
+  return type == settings::AuthType::kHba ? method_of(rule_for(login)) : method_of(type);
 }
 
 bool choose_pool(ClientLogin& login) {

@@ -69,6 +69,8 @@ void look_up(ClientLogin& login);
 bool is_own_account(const ClientLogin& login);
 bool choose_pool(ClientLogin& login);
 bool choose_method(ClientLogin& login);
+// The method for the name that the client says; auth_query may give another one.
+Method foreseen_method(const ClientLogin& login);
 net::Task<bool> prove_identity(ClientLogin& login);
 bool enter_pool(ClientLogin& login);
 net::Task<bool> wait_for_welcome(ClientLogin& login);

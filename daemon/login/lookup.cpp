@@ -38,6 +38,12 @@ bool config_error(ClientLogin& login, std::string_view why) {
   return login.refuse(kConfigError);
 }
 
+// Whom PAM or LDAP judges is looked up nowhere. An auth_user for all databases may stand beside that, for the others;
+// one of this very entry cannot.
+bool contradicts(const ClientLogin& login, const settings::Database* config) {
+  return config && config->auth_user && is_vouched(foreseen_method(login));
+}
+
 // The entry in which the query runs. Null: the client is closed.
 std::shared_ptr<pool::SharedDatabase> choose_database(ClientLogin& login, const settings::Database* config) {
   const settings::Global& global = login.snapshot->global;
@@ -165,18 +171,20 @@ std::string plain_settings(session::Server& server) {
 
 bool needs_lookup(const ClientLogin& login) {
   const settings::Global& global = login.snapshot->global;
-  if (global.auth_type == settings::AuthType::kAny || (login.known && !login.secret.empty())) return false;
+  if (global.auth_type == settings::AuthType::kAny) return false;
   const pool::DatabasePtr config = config_of(login);
-  if (!config && !login.console) return false;
+  if (contradicts(login, config.get())) return true;
+  if (login.known && !login.secret.empty()) return false;
+  if ((!config && !login.console) || is_vouched(foreseen_method(login))) return false;
   return !own_or_global(config.get(), &settings::Database::auth_user, global.auth_user).empty();
 }
 
 net::Task<bool> look_up_user(ClientLogin& login) {
   const pool::DatabasePtr config = config_of(login);
   const settings::Global& global = login.snapshot->global;
-  if (is_vouched(method_of(global.auth_type))) {
-    config_error(login, cat(global.auth_type == settings::AuthType::kPam ? "PAM" : "LDAP",
-                            " can't be used together with database authentication (auth_user)"));
+  if (contradicts(login, config.get())) {
+    config_error(login, cat(foreseen_method(login) == Method::kPam ? "PAM" : "LDAP",
+                            " can't be used together with database authentication (auth_user of the entry)"));
     co_return false;
   }
   std::shared_ptr<pool::SharedDatabase> entry = choose_database(login, config.get());

@@ -270,9 +270,24 @@ def test_console(ldap, directory):
 
 
 def test_not_together_with_auth_query(ldap, directory):
-    pw = ldap(directory.search(), settings={"auth_user": "postgres"})
-    assert pw.refused("app").message == "bouncer config error"
+    """An auth_user of the entry itself is a contradiction; the one for all databases is for whom LDAP does not judge."""
+    databases = {"test": {}, "own": {"auth_user": "postgres"}}
+    pw = ldap(directory.search(), databases, settings={"auth_user": "postgres"})
+    assert pw.connect("app").scalar("SELECT current_user") == "app"
+    assert pw.refused("nobody", password="x").message == FAILED
+    assert pw.refused("app", "own").message == "bouncer config error"
     pw.wait_log("LDAP can't be used together with database authentication")
+
+
+def test_hba_rules_beside_auth_query(start, directory):
+    databases = {"test": {}, "own": {"auth_user": "postgres"}, "asked": {}}
+    pw = start(databases, settings={"auth_user": "postgres"}, userlist=ADMIN, hba=(
+        "host asked all all scram-sha-256\nhost all all all ldap %s\n" % directory.search()))
+    assert pw.connect("scramuser").scalar("SELECT current_user") == "scramuser"
+    assert pw.connect("scramuser", "asked").scalar("SELECT current_user") == "scramuser"
+    assert pw.refused("app", "own").message == "bouncer config error"
+    assert pw.refused("nobody", password="x").message == FAILED
+    assert pw.refused("nobody", "asked", password="x").message == "no such user"
 
 
 def test_a_forced_user_keeps_his_own_secret(ldap, directory):

@@ -176,10 +176,12 @@ def test_console(by_pam):
 
 
 def test_not_together_with_auth_query(by_pam, pam):
-    pw = by_pam(settings={"auth_user": "postgres"})
-    assert pw.refused("app", password=USERS["app"]).message == "bouncer config error"
+    """As with LDAP: an auth_user of the entry itself is a contradiction."""
+    pw = by_pam({"test": {}, "own": {"auth_user": "postgres"}}, settings={"auth_user": "postgres"})
+    assert pw.refused("app", "own", password=USERS["app"]).message == "bouncer config error"
     pw.wait_log("PAM can't be used together with database authentication")
     assert pam.calls() == []
+    pw.connect("app")
 
 
 @pytest.mark.parametrize("workers", [1, 3])
