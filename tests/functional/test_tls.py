@@ -196,6 +196,23 @@ def test_hba_cert_needs_tls_and_a_certificate(start, certs):
         assert "certificate authentication failed" in caught.value.message
 
 
+def test_hba_cert_with_a_map(start, certs):
+    """A name of the certificate, the common one or one for the DNS, stands for users that the map gives it."""
+    pw = start(hba="hostssl test all all cert map=people\nhost all admin all trust\n",
+               ident='people app app2\nother app app\npeople "an other.example" all\npeople mapped.example app\n',
+               settings={"client_tls_sslmode": "allow", "client_tls_cert_file": certs.server,
+                         "client_tls_key_file": certs.server_key, "client_tls_ca_file": certs.ca})
+    app = context(certs, certs.client("app"))
+    assert pw.connect("app2", tls=app).scalar("SELECT current_user") == "app2"
+    mapped = context(certs, certs.issue("mapped", "nobody", "DNS:x.example,DNS:mapped.example"))
+    assert pw.connect("app", tls=mapped).scalar("SELECT current_user") == "app"
+    for user, tls in (("app", app), ("app2", mapped), ("app2", context(certs, certs.client("app2"))), ("ghost", app)):
+        with pytest.raises(wire.ServerError) as caught:
+            pw.connect(user, tls=tls)
+        assert caught.value.message == "certificate authentication failed"
+    pw.wait_log("ident map: people does not have a match")
+
+
 def test_hba_hostssl(start, certs):
     pw = start(hba="hostssl test app all trust\nhostnossl test app2 all trust\n",
                settings={"client_tls_sslmode": "allow", "client_tls_cert_file": certs.server,
