@@ -164,6 +164,17 @@ void collect_memory(session::Hub& hub, Rows& rows) {
   rows.push_back(memory_row("server_prepared_statement_cache", sizeof(track::Statement), prepared));
 }
 
+void collect_latencies(session::Hub& hub, Rows& rows) {
+  for (const LocalPool* pool : live_pools(hub)) {
+    for (size_t kind = 0; kind < session::kTookNames.size(); ++kind) {
+      const Histogram* histogram = pool->latencies.of(static_cast<session::Took>(kind));
+      if (!histogram) continue;
+      rows.push_back(
+          {pool->shared().database->name, pool->shared().user->name, session::kTookNames[kind], histogram->text()});
+    }
+  }
+}
+
 void collect_workers(session::Hub& hub, Rows& rows) {
   const session::Tally& tally = hub.tally;
   rows.push_back({std::to_string(hub.worker),

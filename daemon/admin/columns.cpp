@@ -196,6 +196,14 @@ const Columns kWorkers = {
     {"batched_sends", kText}, {"batches", kInt8},      {"locks", kInt8},
     {"lock_waits", kInt8},
 };
+
+// Ours: a row for each pool and kind of time (query, transaction, wait, connect, login) that has happened since the
+// start.
+const Columns kLatencies = {
+    {"database", kText}, {"user", kText},   {"kind", kText},   {"count", kInt8},   {"mean_us", kInt8},
+    {"p50_us", kInt8},   {"p90_us", kInt8}, {"p99_us", kInt8}, {"p999_us", kInt8}, {"max_us", kInt8},
+};
+
 const Columns kHelp;
 
 const Columns kClientEncoding = {{"client_encoding", kText}};
@@ -233,6 +241,7 @@ const std::map<std::string_view, const Columns*>& table() {
       {"USERS", &kUsers},
       {"VERSION", &kVersion},
       {"WORKERS", &kWorkers},
+      {"LATENCIES", &kLatencies},
       {"client_encoding", &kClientEncoding},
       {"datestyle", &kDatestyle},
       {"default_transaction_isolation", &kDefaultTransactionIsolation},

@@ -68,6 +68,7 @@ const std::vector<TopicRow>& topic_rows() {
   using enum Merge;
   static const MergeRule kOneByOne{kConcat, 0, {}};
   static const MergeRule kByName{kSum, 1, {}};
+  static const MergeRule kHistograms{kSum, 3, {}, true};
   static const std::vector<TopicRow> kRows = {
       {"HELP", Right::kStats, nullptr, {}, nullptr},
       {"CONFIG", Right::kStats, nullptr, {}, show_config},
@@ -92,6 +93,7 @@ const std::vector<TopicRow>& topic_rows() {
       {"STATS_AVERAGES", Right::kStats, collect_stats, kByName, present_stats_averages},
       {"TOTALS", Right::kStats, collect_stats, kByName, present_totals},
       {"WORKERS", Right::kStats, collect_workers, kOneByOne, nullptr},
+      {"LATENCIES", Right::kStats, collect_latencies, kHistograms, present_latencies},
   };
   return kRows;
 }

@@ -1,6 +1,7 @@
 #include "admin/director_side.hpp"
 
 #include "admin/actions.hpp"
+#include "admin/metrics.hpp"
 #include "admin/present.hpp"
 #include "base/text.hpp"
 
@@ -56,12 +57,7 @@ void finish(const std::shared_ptr<Job>& job, const Context& context, std::functi
 }
 
 std::shared_ptr<Job> make_stats_job() {
-  auto job = std::make_shared<Job>();
-  job->command.word = "SHOW";
-  job->command.argument = "STATS";
-  job->command.text = "SHOW STATS";
-  job->rights = 'a';
-  return job;
+  return make_show_job("STATS");
 }
 
 Totals totals_of(const Job& job) {

@@ -13,6 +13,7 @@ Rows present_stats_totals(Rows merged, const Context& context);
 Rows present_stats_averages(Rows merged, const Context& context);
 Rows present_totals(Rows merged, const Context& context);
 Rows present_lists(Rows merged, const Context& context);
+Rows present_latencies(Rows merged, const Context& context);
 Rows present_memory(Rows merged, const Context& context);
 Rows show_databases(Rows merged, const Context& context);
 Rows show_users(Rows merged, const Context& context);

@@ -3,6 +3,7 @@
 
 #include "admin/collect.hpp"
 #include "admin/present.hpp"
+#include "base/histogram.hpp"
 
 namespace pgweir::admin {
 
@@ -93,6 +94,23 @@ Rows present_pools(Rows merged, const Context&) {
     row[kMaxWait + 1] = int4(wait % kSecond);
   }
   return merged;
+}
+
+// From rows of collect_latencies to times in microseconds.
+Rows present_latencies(Rows merged, const Context&) {
+  Rows rows;
+  for (RowCells& row : merged) {
+    Histogram histogram;
+    if (row.size() < 4 || !histogram.add_text(row[3].value_or(""))) continue;
+    row.resize(3);
+    row.push_back(std::to_string(histogram.count()));
+    row.push_back(std::to_string(histogram.mean()));
+    for (double part : {0.5, 0.9, 0.99, 0.999})
+      row.push_back(std::to_string(histogram.percentile(part)));
+    row.push_back(std::to_string(histogram.most()));
+    rows.push_back(std::move(row));
+  }
+  return rows;
 }
 
 Rows present_connections(Rows merged, const Context&) {

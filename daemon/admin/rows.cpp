@@ -4,6 +4,8 @@
 #include <charconv>
 #include <map>
 
+#include "base/histogram.hpp"
+
 namespace pgweir::admin {
 
 namespace {
@@ -14,7 +16,14 @@ bool parse_number(const Cell& cell, int64_t& number) {
   return error == std::errc() && end == cell->data() + cell->size();
 }
 
+void add_histogram(Cell& to, const Cell& from) {
+  Histogram sum;
+  if (to && from && sum.add_text(*to) && sum.add_text(*from)) to = sum.text();
+}
+
 void add(RowCells& to, const RowCells& from, const MergeRule& rule) {
+  if (rule.histograms && to.size() > rule.keys && from.size() > rule.keys)
+    add_histogram(to[rule.keys], from[rule.keys]);
   for (size_t at = rule.keys; at < to.size() && at < from.size(); ++at) {
     int64_t mine = 0;
     int64_t other = 0;

@@ -25,6 +25,7 @@ struct MergeRule {
   Merge how = Merge::kNone;
   size_t keys = 0;           // kSum: so many leading columns are the key
   std::vector<size_t> most;  // kSum: columns of which the largest counts
+  bool histograms = false;   // kSum: the column behind the key is a Histogram's text
 };
 
 // Result of kSum is in byte order of the keys. Columns that are not numbers: the first counts.

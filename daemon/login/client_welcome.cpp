@@ -96,12 +96,15 @@ void send_welcome(ClientLogin& login) {
   if (!notice.empty()) wire::append_notice(message, "NOTICE", "00000", notice);
   wire::append_ready_for_query(message, 'I');
   if (client.state() == pool::ClientState::kAtGate) {
-    pool.counters.wait_time += static_cast<uint64_t>(hub.now() - std::exchange(client.wait_start, 0));
+    const Micros waited = hub.now() - std::exchange(client.wait_start, 0);
+    pool.counters.wait_time += static_cast<uint64_t>(waited);
+    pool.latencies.add(session::Took::kWait, waited);
     pool.move(client, pool::ClientState::kIdle);
   } else {
     pool.join(client, pool::ClientState::kIdle);
   }
   ++pool.counters.client_logins;
+  pool.latencies.add(session::Took::kLogin, hub.now() - client.connected_at);
   login.send(message);
 }
 

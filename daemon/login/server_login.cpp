@@ -171,6 +171,7 @@ void succeed(ServerLogin& login) {
   session::Server& server = login.server;
   pool::SharedPool& shared = *login.shared;
   server.last_activity = server.answered_at = hub.now();
+  server.local_pool->latencies.add(session::Took::kConnect, hub.now() - server.connected_at);
   const bool news = !shared.welcome() || shared.in_trouble();
   shared.login_works();
   if (server.generation == shared.database->generation.load()) {

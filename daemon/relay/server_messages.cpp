@@ -200,11 +200,18 @@ Relay::Scan Relay::on_ready(Server& server, Piece& piece, const track::Match& ma
   bool answered = server.replies.all_answered();
   ++counters.queries;
   ++hub_.tally.queries;
-  if (client.query_start > 0) counters.query_time += static_cast<uint64_t>(now - client.query_start);
+  session::Latencies& latencies = client.local_pool->latencies;
+  if (client.query_start > 0) {
+    counters.query_time += static_cast<uint64_t>(now - client.query_start);
+    latencies.add(session::Took::kQuery, now - client.query_start);
+  }
   client.query_start = answered ? 0 : now;
   if (server.transaction == 'I') {
     ++counters.xacts;
-    if (client.xact_start > 0) counters.xact_time += static_cast<uint64_t>(now - client.xact_start);
+    if (client.xact_start > 0) {
+      counters.xact_time += static_cast<uint64_t>(now - client.xact_start);
+      latencies.add(session::Took::kTransaction, now - client.xact_start);
+    }
     client.xact_start = answered ? 0 : now;
   }
   settings::PoolMode mode = client.local_pool->rules().mode;

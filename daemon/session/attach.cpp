@@ -147,6 +147,7 @@ void link(Hub& hub, Client& client, Server& server) {
   ++counters.server_assignments;
   if (client.wait_start > 0) {
     counters.wait_time += static_cast<uint64_t>(now - client.wait_start);
+    server.local_pool->latencies.add(Took::kWait, now - client.wait_start);
     client.wait_start = 0;
   }
   if (client.xact_start == 0) client.xact_start = now;

@@ -1,10 +1,11 @@
 // One worker's part of a pool, with what sockets need beside the books: the gate of logins that wait for a welcome,
-// the counters, the parameters that its clients share.
+// the counters, how long things took, the parameters that its clients share.
 #pragma once
 
 #include "net/wait.hpp"
 #include "pool/pool.hpp"
 #include "session/counters.hpp"
+#include "session/latencies.hpp"
 #include "track/parameters.hpp"
 
 namespace pgweir::session {
@@ -15,6 +16,7 @@ class LocalPool final : public pool::Pool {
   net::Gate welcome_gate;    // opened when the shared pool got a welcome, or a login failed for good
   Micros next_eviction = 0;  // evictions for this pool are spaced: the slot comes back a little later
   Counters counters;
+  Latencies latencies;
   track::SharedSets parameters;
 
   // Somebody waits for a server, or for the welcome that the first one brings.

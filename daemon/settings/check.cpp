@@ -75,6 +75,23 @@ Result<void> check_listen_addr(const std::string& text) {
   return {};
 }
 
+// "127.0.0.1:9127,[::1]:9127"
+Result<void> check_metrics_listen(const std::string& text) {
+  for (const std::string& item : split_names(text)) {
+    const size_t colon = item.rfind(':');
+    const bool bracketed = item.starts_with('[') && colon != std::string::npos && colon > 1 && item[colon - 1] == ']';
+    const bool plain = colon != std::string::npos && colon > 0 && item.find(':') == colon;
+    const std::string port = colon == std::string::npos ? "" : item.substr(colon + 1);
+    const bool number = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+    in6_addr ip{};
+    const std::string host = bracketed ? item.substr(1, colon - 2) : item.substr(0, colon);
+    const bool address = inet_pton(bracketed ? AF_INET6 : AF_INET, host.c_str(), &ip) == 1;
+    if ((!bracketed && !plain) || !address || !number || std::stoi(port) < 1 || std::stoi(port) > 65535)
+      return Error{cat("must be addresses with ports, like 127.0.0.1:9127 or [::1]:9127, not ", item)};
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_text(const std::string& name, const std::string& text) {
@@ -86,6 +103,7 @@ Result<void> check_text(const std::string& name, const std::string& text) {
       {"unix_socket_dir", check_socket_dir},
       {"listen_addr", check_listen_addr},
       {"journal", check_journal},
+      {"metrics_listen", check_metrics_listen},
   };
   auto check = kChecks.find(name);
   return check == kChecks.end() ? Result<void>() : check->second(text);

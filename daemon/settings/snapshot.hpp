@@ -74,6 +74,7 @@ struct Global {
   int64_t max_prepared_statements{};
   int64_t max_user_client_connections{};
   int64_t max_user_connections{};
+  std::string metrics_listen{};
   int64_t min_pool_size{};
   int64_t peer_id{};
   std::string pidfile{};

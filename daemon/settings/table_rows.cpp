@@ -1,5 +1,5 @@
 // The rows. Names and defaults are PgBouncer's (compat/settings.tsv; a test compares); workers, batched_sends,
-// client_cleanup_*, journal and shutdown_timeout are pgweir's own. Sorted by name.
+// client_cleanup_*, journal, metrics_listen and shutdown_timeout are pgweir's own. Sorted by name.
 #include "settings/table.hpp"
 
 namespace pgweir::settings {
@@ -117,6 +117,8 @@ const std::vector<Row> kGlobalRows = {
        "Most clients of one user. 0: no limit."},
       {"max_user_connections", &Global::max_user_connections, Kind::kInt, "0", kInteger, Group::kPool, 0,
        "Most server connections of one user over all databases. 0: no limit."},
+      {"metrics_listen", &Global::metrics_listen, Kind::kText, "", kAny, Group::kListen, 0,
+       "Addresses with ports, separated by commas, at which monitors get http://ADDRESS:PORT/metrics: everything that the console counts, in the formats of OpenMetrics and Prometheus. It asks nobody who he is: keep it to addresses that only your monitors reach, like 127.0.0.1:9127. Empty: nowhere."},
       {"min_pool_size", &Global::min_pool_size, Kind::kInt, "0", kNatural, Group::kPool, 0,
        "Keep at least that many server connections in pools that are in use or have a forced user. 0: off."},
       {"peer_id", &Global::peer_id, Kind::kInt, "0", {0, 16383}, Group::kProcess, 0,

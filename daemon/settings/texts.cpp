@@ -17,6 +17,11 @@ constexpr std::pair<const char*, const char*> kSampleValues[] = {
     {"unix_socket_dir", "/run/pgweir"},  // /tmp is the service's own under PrivateTmp=
 };
 
+// What the sample shows as an example above an empty default.
+constexpr std::pair<const char*, const char*> kSampleExamples[] = {
+    {"metrics_listen", "127.0.0.1:9127"},
+};
+
 constexpr const char* kSampleHead =
     R"(;; pgweir.ini: the configuration of pgweir, see pgweir.ini(5).
 ;;
@@ -193,6 +198,9 @@ std::string sample_row(const Row& row) {
   const char* value = sample_value(row.name);
   if (value && row.preset) out += cat(";; Default: ", preset_text(row), "\n");
   if (value) return out + cat(row.name, " = ", value, "\n");
+  for (const auto& [setting, example] : kSampleExamples) {
+    if (row.name == setting) out += cat(";; For example: ", row.name, " = ", example, "\n");
+  }
   return out + cat(";", row.name, " =", row.preset && !row.preset->empty() ? " " : "", row.preset.value_or(""), "\n");
 }
 

@@ -91,6 +91,7 @@ int DirectorImpl::run() {
   for (auto& worker : workers_)
     worker->start();
   make_forced_pools();
+  serve_metrics(books_.snapshot()->global.metrics_listen);
   if (hooks_.ready) hooks_.ready();
   last_stats_ = loop_->now();
   loop_->run(*this);
@@ -172,6 +173,7 @@ Result<void> DirectorImpl::apply(const pool::SnapshotPtr& changed) {
   make_forced_pools();
   resolver_.set_options(resolver_options(changed->global));
   listeners_->set_defer_accept(changed->global.tcp_defer_accept);
+  serve_metrics(changed->global.metrics_listen);
   if (hooks_.settings_changed) hooks_.settings_changed(changed);
   return {};
 }

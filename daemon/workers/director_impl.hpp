@@ -8,6 +8,7 @@
 
 #include "admin/director_side.hpp"
 #include "admin/operations.hpp"
+#include "net/http.hpp"
 #include "net/offload.hpp"
 #include "net/resolver.hpp"
 #include "workers/director.hpp"
@@ -106,6 +107,10 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void drain_servers(Micros deadline);
   void again_soon(const std::function<void()>& what);
 
+  // metrics (director_metrics.cpp)
+  void serve_metrics(const std::string& where);
+  void tell_metrics(const std::shared_ptr<net::HttpRequest>& request);
+
   // upkeep (director_upkeep.cpp)
   void settle_waits();
   void wait_for(std::function<bool()> over, std::function<void()> then);
@@ -130,6 +135,8 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Listeners> listeners_;  // in the loop of the first worker, so they end before it
   admin::Averages averages_;
+  std::string metrics_at_;  // the setting that metrics_ was made, or tried, by
+  std::unique_ptr<net::HttpServer> metrics_;
   std::vector<Wait> waits_;
   // Settings that were replaced, kept until nobody else has them: to free those of 10,000 databases takes milliseconds,
   // which no worker is to spend.

@@ -75,7 +75,8 @@ TEST(Table, HoldsEveryKeyOfEntriesWithItsDefault) {
 
 TEST(Table, HasNothingThatNeitherPgBouncerNorPgweirKnows) {
   std::set<std::string> known = {"batched_sends", "client_cleanup_bytes", "client_cleanup_timeout",
-                                 "journal",       "shutdown_timeout",     "workers"};
+                                 "journal",       "metrics_listen",       "shutdown_timeout",
+                                 "workers"};
   for (const Fact& fact : facts()) {
     if (fact.scope == "global") known.insert(fact.name);
   }

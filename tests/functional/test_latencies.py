@@ -1,0 +1,222 @@
+"""How long things take: SHOW LATENCIES, and the same with all other figures at /metrics, as a monitor fetches them."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from harness import system, wire
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+
+def latencies(pw, database="test"):
+    return {row["kind"]: row for row in pw.show("LATENCIES") if row["database"] == database}
+
+
+def numbers(row):
+    return [int(row[name]) for name in ("p50_us", "p90_us", "p99_us", "p999_us", "max_us")]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_show_latencies(start, workers):
+    pw = start(settings={"workers": workers, "default_pool_size": 1, "pool_mode": "transaction"})
+    conns = [pw.connect() for _ in range(4)]
+    for number, conn in enumerate(conns):
+        for _ in range(5):
+            conn.scalar("SELECT %d" % number)
+    conns[0].query("BEGIN")
+    conns[0].query("SELECT pg_sleep(0.2)")
+    conns[1].send(wire.query("SELECT 1"))  # waits for the only server
+    pw.wait_pool(cl_waiting=1)
+    conns[0].query("COMMIT")
+    conns[1].results()
+    found = latencies(pw)
+    assert set(found) == {"query", "transaction", "wait", "connect", "login"}
+    assert int(found["query"]["count"]) == 24 and int(found["transaction"]["count"]) == 22
+    assert int(found["login"]["count"]) == 4 and int(found["connect"]["count"]) >= 1
+    assert int(found["wait"]["count"]) >= 1
+    for row in found.values():
+        assert numbers(row) == sorted(numbers(row)), "percentiles rise"
+        assert int(row["mean_us"]) <= int(row["max_us"])
+    assert int(found["query"]["max_us"]) >= 200000 and int(found["transaction"]["max_us"]) >= 200000
+    assert int(found["query"]["p50_us"]) < 200000
+
+
+def test_nothing_happened_nothing_shown(start):
+    pw = start()
+    assert pw.show("LATENCIES") == []
+
+
+def fetch(port, path="/metrics", accept=""):
+    request = urllib.request.Request("http://127.0.0.1:%d%s" % (port, path), headers={"Accept": accept} if accept else {})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return answer.headers["Content-Type"], answer.read().decode()
+
+
+def sample(text, name, **labels):
+    """The value of the one sample of that name and with those labels."""
+    wanted = {'%s="%s"' % item for item in labels.items()}
+    found = [line.rsplit(" ", 1)[1] for line in text.splitlines() if re.split(r"[ {]", line)[0] == name
+             and wanted <= set(re.findall(r'\w+="(?:[^"\\]|\\.)*"', line))]
+    assert len(found) == 1, (name, labels, found)
+    return float(found[0])
+
+
+@pytest.fixture
+def measured(start):
+    port = system.free_port()
+    pw = start(settings={"metrics_listen": "127.0.0.1:%d" % port, "workers": 2, "pool_mode": "transaction"})
+    conns = [pw.connect() for _ in range(3)]
+    for conn in conns:
+        conn.scalar("SELECT 1")
+    return pw, port
+
+
+def test_metrics_hold_what_the_console_shows(measured):
+    pw, port = measured
+    kind, text = fetch(port, accept=OPENMETRICS)
+    assert kind.startswith("application/openmetrics-text; version=1.0.0")
+    assert text.endswith("# EOF\n")
+    totals = next(row for row in pw.show("STATS_TOTALS") if row["database"] == "test")
+    assert sample(text, "pgweir_queries_total", database="test") == int(totals["query_count"]) == 3
+    assert sample(text, "pgweir_client_logins_total", database="test") == 3
+    pool = next(row for row in pw.show("POOLS") if row["database"] == "test")
+    assert sample(text, "pgweir_pool_clients_active", database="test", user=pool["user"]) == int(pool["cl_active"])
+    assert sample(text, "pgweir_query_duration_seconds_count", database="test") == 3
+    assert sample(text, "pgweir_query_duration_seconds_bucket", database="test", le="+Inf") == 3
+    assert sample(text, "pgweir_database_paused", database="test") == 0
+    assert len(re.findall(r"^pgweir_worker_clients\{", text, re.M)) == 2
+    pw.admin("PAUSE test")
+    assert sample(fetch(port)[1], "pgweir_database_paused", database="test") == 1
+
+
+def test_every_family_has_type_and_help(measured):
+    _, port = measured
+    text = fetch(port, accept=OPENMETRICS)[1]
+    families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M)
+    assert len(families) > 50 and len({name for name, _ in families}) == len(families)
+    helped = set(re.findall(r"^# HELP (\S+) \S", text, re.M))
+    units = dict(re.findall(r"^# UNIT (\S+) (\S+)$", text, re.M))
+    for name, kind in families:
+        assert name in helped, name
+        for unit in ("seconds", "bytes"):
+            assert name.endswith("_" + unit) == (units.get(name) == unit), name
+    suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"], "info": ["_info"]}
+    allowed = {name + suffix for name, kind in families for suffix in suffixes[kind]}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            assert re.split(r"[ {]", line)[0] in allowed, line
+
+
+def test_promtool_finds_nothing(measured):
+    _, port = measured
+    kind, text = fetch(port)
+    assert kind.startswith("text/plain; version=0.0.4")
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and not done.stdout and not done.stderr, done.stdout + done.stderr
+
+
+def test_prometheus_scrapes_it(measured, tmp_path):
+    pw, port = measured
+    web = system.free_port()
+    (tmp_path / "prometheus.yml").write_text(
+        "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pgweir\n  static_configs:\n"
+        "  - targets: ['127.0.0.1:%d']\n" % port)
+    process = subprocess.Popen(
+        ["prometheus", "--config.file=%s" % (tmp_path / "prometheus.yml"), "--storage.tsdb.path=%s" % (tmp_path / "data"),
+         "--web.listen-address=127.0.0.1:%d" % web], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def asked(expression):
+        try:
+            return fetch(web, "/api/v1/query?query=" + expression)[1]
+        except (OSError, urllib.error.URLError):
+            return ""
+
+    try:
+        system.wait_for(lambda: '"1"' in asked("up{job=%22pgweir%22}"), 60, "Prometheus has scraped")
+        assert '"3"' in asked("pgweir_client_logins_total{database=%22test%22}")
+        assert "pgweir_query_duration_seconds_bucket" in asked("pgweir_query_duration_seconds_bucket")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+MONITORING = os.path.join(system.ROOT, "packaging", "monitoring")
+
+
+def test_alert_rules():
+    for what, file in (("check", "pgweir.rules.yml"), ("test", "rules_test.yml")):
+        done = subprocess.run(["promtool", what, "rules", file], cwd=MONITORING, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "SUCCESS" in done.stdout, done.stdout + done.stderr
+
+
+def test_rules_and_dashboard_ask_for_figures_that_there_are(start):
+    port = system.free_port()
+    pw = start(settings={"metrics_listen": "127.0.0.1:%d" % port, "default_pool_size": 1, "pool_mode": "transaction"})
+    holder, waiter = pw.connect(), pw.connect()
+    holder.query("BEGIN")
+    waiter.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=1)
+    holder.query("COMMIT")
+    waiter.results()
+    text = fetch(port)[1]
+    there = {re.split(r"[ {]", line)[0] for line in text.splitlines() if not line.startswith("#")}
+    with open(os.path.join(MONITORING, "grafana-dashboard.json")) as file:
+        dashboard = json.load(file)
+    with open(os.path.join(MONITORING, "pgweir.rules.yml")) as file:
+        rules = file.read()
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked += [variable["query"] for variable in dashboard["templating"]["list"]] + re.findall(r"expr: .*(?:\n {12}.*)*", rules)
+    names = set(re.findall(r"\bpgweir_\w+", " ".join(asked)))
+    assert len(names) > 20 and names <= there, names - there
+
+
+def test_other_paths_and_a_second_pgweir(start):
+    port = system.free_port()
+    start(settings={"metrics_listen": "127.0.0.1:%d" % port})
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        fetch(port, "/")
+    assert raised.value.code == 404
+    second = start(settings={"metrics_listen": "127.0.0.1:%d" % port})
+    second.wait_log("metrics_listen: cannot listen on 127.0.0.1:%d: Address already in use" % port)
+    assert second.connect().scalar("SELECT 1") == "1"
+
+
+def test_reload_moves_it(start):
+    port, other = system.free_port(), system.free_port()
+    pw = start()
+    pw.admin("SET metrics_listen = '127.0.0.1:%d'" % port)
+    assert "pgweir_build_info" in fetch(port)[1]
+    pw.admin("SET metrics_listen = '127.0.0.1:%d'" % other)
+    assert "pgweir_build_info" in fetch(other)[1]
+    with pytest.raises(OSError):
+        fetch(port)
+    pw.admin("SET metrics_listen = ''")
+    with pytest.raises(OSError):
+        fetch(other)
+
+
+@pytest.mark.parametrize("value", ["9127", "localhost:9127", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:9127",
+                                   "[::1]", "127.0.0.1:9127x"])
+def test_wrong_addresses_are_told(start, value):
+    pw = start()
+    with pytest.raises(wire.ServerError, match="SET failed"):
+        pw.admin("SET metrics_listen = '%s'" % value)
+    pw.wait_log("must be addresses with ports, like 127.0.0.1:9127")
+
+
+def test_a_slow_monitor_stops_nobody(measured):
+    pw, port = measured
+    silent = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(20)]
+    for conn in silent:
+        conn.sendall(b"GET /metrics HTTP/1.1\r\n")  # and no more
+    assert pw.connect().scalar("SELECT 1") == "1"
+    assert "pgweir_build_info" in fetch(port)[1]
+    for conn in silent:
+        conn.close()
