@@ -164,6 +164,20 @@ void collect_memory(session::Hub& hub, Rows& rows) {
   rows.push_back(memory_row("server_prepared_statement_cache", sizeof(track::Statement), prepared));
 }
 
+// A row for each cause that has made somebody wait, or does so now.
+void collect_waits(session::Hub& hub, Rows& rows) {
+  for (const LocalPool* pool : live_pools(hub)) {
+    const size_t waiting = count(*pool, ClientState::kWaiting) + count(*pool, ClientState::kAtGate);
+    for (size_t cause = 0; cause < pool::kCauseRows.size(); ++cause) {
+      const size_t now = pool->waits().cause() == static_cast<pool::Cause>(cause) ? waiting : 0;
+      if (pool->waited[cause] == 0 && now == 0) continue;
+      rows.push_back({pool->shared().database->name, pool->shared().user->name,
+                      std::string(pool::kCauseRows[cause].name), std::to_string(now),
+                      std::to_string(pool->waited[cause])});
+    }
+  }
+}
+
 void collect_latencies(session::Hub& hub, Rows& rows) {
   for (const LocalPool* pool : live_pools(hub)) {
     for (size_t kind = 0; kind < session::kTookNames.size(); ++kind) {

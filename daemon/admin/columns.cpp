@@ -204,6 +204,12 @@ const Columns kLatencies = {
     {"p50_us", kInt8},   {"p90_us", kInt8}, {"p99_us", kInt8}, {"p999_us", kInt8}, {"max_us", kInt8},
 };
 
+// Ours: why clients wait for a server of a pool (pool/wait_log.hpp), how many do so now, and how long all have since
+// the start; the times of a pool add up to its part of total_wait_time.
+const Columns kWaits = {
+    {"database", kText}, {"user", kText}, {"cause", kText}, {"waiting", kInt4}, {"wait_time_us", kInt8},
+};
+
 const Columns kHelp;
 
 const Columns kClientEncoding = {{"client_encoding", kText}};
@@ -242,6 +248,7 @@ const std::map<std::string_view, const Columns*>& table() {
       {"VERSION", &kVersion},
       {"WORKERS", &kWorkers},
       {"LATENCIES", &kLatencies},
+      {"WAITS", &kWaits},
       {"client_encoding", &kClientEncoding},
       {"datestyle", &kDatestyle},
       {"default_transaction_isolation", &kDefaultTransactionIsolation},

@@ -93,6 +93,7 @@ const std::vector<TopicRow>& topic_rows() {
       {"STATS_AVERAGES", Right::kStats, collect_stats, kByName, present_stats_averages},
       {"TOTALS", Right::kStats, collect_stats, kByName, present_totals},
       {"WORKERS", Right::kStats, collect_workers, kOneByOne, nullptr},
+      {"WAITS", Right::kStats, collect_waits, {kSum, 3, {}}, nullptr},
       {"LATENCIES", Right::kStats, collect_latencies, kHistograms, present_latencies},
   };
   return kRows;

@@ -45,6 +45,7 @@ enum class Event : uint8_t {
   kLoginFailed,
   kClientTlsFailed,
   kPoolerError,
+  kLongWait,
   // servers
   kServerConnected,
   kServerTls,
@@ -92,6 +93,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Event::kCount)
     "login_failed",
     "client_tls_failed",
     "pooler_error",
+    "long_wait",
     "server_connected",
     "server_tls",
     "server_refused",

@@ -96,9 +96,7 @@ void send_welcome(ClientLogin& login) {
   if (!notice.empty()) wire::append_notice(message, "NOTICE", "00000", notice);
   wire::append_ready_for_query(message, 'I');
   if (client.state() == pool::ClientState::kAtGate) {
-    const Micros waited = hub.now() - std::exchange(client.wait_start, 0);
-    pool.counters.wait_time += static_cast<uint64_t>(waited);
-    pool.latencies.add(session::Took::kWait, waited);
+    session::book_wait(hub, client, pool);
     pool.move(client, pool::ClientState::kIdle);
   } else {
     pool.join(client, pool::ClientState::kIdle);

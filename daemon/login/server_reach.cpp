@@ -39,7 +39,9 @@ net::Task<std::vector<net::Address>> find_addresses(ServerLogin& login) {
     co_return std::move(addresses);
   }
   login.server.place = login.config->hosts[std::min(login.server.host, login.config->hosts.size() - 1)];
+  login.server.resolving = true;
   net::Lookup found = co_await login.hub.resolver.lookup(login.hub.loop, login.server.place, login.attempt_end);
+  login.server.resolving = false;
   if (!found) {
     login.fail(Reason::kServerDnsFailed, "server DNS lookup failed");
     say(login.hub, login.server, session::said(Level::kWarning, Event::kServerUnreachable),

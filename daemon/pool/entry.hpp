@@ -41,6 +41,7 @@ class ServerEntry : public Hook<> {
   uint32_t cancels = 0;          // cancel requests against it that are on their way
   bool counted_closing = false;  // it is in SharedPool::closing: closing, or about to be
   bool cancel_in_doubt = false;  // one was given up and may still arrive: nobody else may get this server
+  bool resolving = false;        // logging in: the name of its host is being looked up
   bool answering = false;        // tested, because it answers an auth_query: nobody can count on it
   bool served = false;           // it has been attached to a client
   bool dirty_session = false;    // its session may differ from a fresh one in ways a reset query must undo

@@ -233,12 +233,28 @@ size_t Pool::tested_soon() const {
   return count;
 }
 
-Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell) {
-  Supply step;
-  size_t waiting = clients(ClientState::kWaiting).size();
-  size_t demand = waiting + (welcome_waiters > 0 && waiting == 0 ? 1 : 0);
-  if (demand == 0 || paused || shared_->database->removed.load(std::memory_order_relaxed)) return step;
+// Of servers that log in or are being checked: what those who wait for them wait for.
+Cause Pool::cause_of_coming() const {
+  const auto& logins = servers(ServerState::kLogin);
+  if (logins.empty())
+    return shared_->logins.load(std::memory_order_relaxed) > 0 ? Cause::kConnecting : Cause::kChecking;
+  for (const ServerEntry* server = logins.front(); server; server = logins.next(*server)) {
+    if (!server->resolving) return Cause::kConnecting;
+  }
+  return Cause::kDns;
+}
 
+Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell) {
+  const size_t waiting = clients(ClientState::kWaiting).size();
+  const size_t demand = waiting + (welcome_waiters > 0 && waiting == 0 ? 1 : 0);
+  if (demand == 0) return {};
+  if (paused) waits_.note(Cause::kPaused, now);
+  if (paused || shared_->database->removed.load(std::memory_order_relaxed)) return {};
+  return next_supply(waiting, demand, now, bell);
+}
+
+Supply Pool::next_supply(size_t waiting, size_t demand, Micros now, Bell* bell) {
+  Supply step;
   auto& idle = servers(ServerState::kIdle);
   auto& used = servers(ServerState::kUsed);
   if (waiting > 0 && idle.empty() && !used.empty() && tested_soon() < waiting) {
@@ -252,14 +268,22 @@ Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell)
   size_t coming = logins + tested_soon();
   if (waiting > 0 && coming < demand) {
     if (auto worker = shared_->idle_elsewhere(worker_)) {
+      waits_.note(Cause::kHandOver, now);
       step.step = Supply::Step::kAsk;
       step.worker = *worker;
       return step;
     }
   }
-  if (coming >= demand || logins >= kLoginsAtOnce) return step;
+  if (coming >= demand || logins >= kLoginsAtOnce) {
+    waits_.note(cause_of_coming(), now);
+    return step;
+  }
   if (auto trouble = shared_->trouble()) {
-    if (now < trouble->retry_at || shared_->logins.load() > 0) return step;
+    const bool early = now < trouble->retry_at;
+    if (early || shared_->logins.load() > 0) {
+      waits_.note(early ? Cause::kLoginRetry : cause_of_coming(), now);
+      return step;
+    }
   }
   const auto* first = clients(ClientState::kWaiting).front();
   bool reserve_open = first && rules_.reserve_timeout > 0 && now - first->wait_start > rules_.reserve_timeout;
@@ -268,10 +292,14 @@ Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell)
   step.slot = Slot::acquire(shared_, bell, allowance, &refused);
   if (step.slot) {
     step.step = Supply::Step::kLaunch;
-  } else if (refused == Limit::kDatabase || refused == Limit::kUser) {
+    return step;
+  }
+  if (refused == Limit::kDatabase || refused == Limit::kUser) {
     step.step = Supply::Step::kEvict;
     step.limit = refused;
   }
+  const Cause limit = refused == Limit::kDatabase ? Cause::kDatabaseLimit : Cause::kUserLimit;
+  waits_.note(refused == Limit::kPool ? Cause::kPoolFull : limit, now);
   return step;
 }
 

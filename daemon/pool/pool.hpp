@@ -10,6 +10,7 @@
 #include "pool/entry.hpp"
 #include "pool/rules.hpp"
 #include "pool/shared.hpp"
+#include "pool/wait_log.hpp"
 
 namespace pgweir::pool {
 
@@ -123,6 +124,8 @@ class Pool {
   // The next step for those who wait (clients in the queue, or `welcome_waiters` logins that wait for a greeting).
   // Call until kNothing.
   Supply supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell);
+  // Why its waiters wait; kept by supply().
+  const WaitLog& waits() const { return waits_; }
   // A waiter gives up or is served otherwise: `client` leaves the queue for `to`.
   void stop_waiting(ClientEntry& client, ClientState to);
   // An idle or used server for a waiter of another worker; it is moving then. Null: none left, or somebody waits here.
@@ -139,6 +142,8 @@ class Pool {
 
  private:
   size_t tested_soon() const;
+  Cause cause_of_coming() const;
+  Supply next_supply(size_t waiting, size_t demand, Micros now, Bell* bell);
   void publish_wait();
   void publish_idle();
   std::optional<Unfit> unfit(ServerEntry& server, const Condition& condition, Micros now, bool paused);
@@ -148,6 +153,7 @@ class Pool {
   std::shared_ptr<SharedPool> shared_;
   unsigned worker_;
   Rules rules_;
+  WaitLog waits_;
   Servers server_lists_[kServerStates];
   Clients client_lists_[kClientStates];
 };

@@ -53,6 +53,7 @@ const std::vector<Row> kIds = {
     {"login_failed", "d5c903dde1f64ecd94677e4b4da3365f"},
     {"login_failing", "cc949c3903df4214b4e14cca251f4b35"},
     {"login_refused", "28abb33c265e41359aeaacf2c8fea0e9"},
+    {"long_wait", "178766c696d84fea82b31996b3f20893"},
     {"needs_restart", "56a58f5b02f3413cb9c332cc04d3fb5f"},
     {"pause_mode", "d2f4aa6d88b44c8dad7189ef5d5940e7"},
     {"pause_or_resume", "eaefe72bd7634a6fb37d5bf36b98b2f2"},

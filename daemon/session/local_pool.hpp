@@ -17,6 +17,7 @@ class LocalPool final : public pool::Pool {
   Micros next_eviction = 0;  // evictions for this pool are spaced: the slot comes back a little later
   Counters counters;
   Latencies latencies;
+  pool::WaitLog::Shares waited{};  // by cause, of the waits that ended with a server
   track::SharedSets parameters;
 
   // Somebody waits for a server, or for the welcome that the first one brings.

@@ -81,7 +81,8 @@ void Worker::check_waiting(LocalPool& pool, Micros now) {
       client.more().notified_wait = client.wait_start;
       std::string notice;
       wire::append_notice(notice, "NOTICE", "00000",
-                          "No server connection available in postgres backend, client being queued");
+                          "No server connection available in postgres backend, client being queued",
+                          pool::row_of(pool.waits().cause()).text);
       client.stream.send(notice);
     }
   }

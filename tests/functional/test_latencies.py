@@ -220,3 +220,74 @@ def test_a_slow_monitor_stops_nobody(measured):
     assert "pgweir_build_info" in fetch(port)[1]
     for conn in silent:
         conn.close()
+
+
+def waits(pw):
+    return {row["cause"]: row for row in pw.show("WAITS") if row["database"] == "test"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_why_it_waits_pool_full(start, workers):
+    pw = start(settings={"default_pool_size": 1, "pool_mode": "transaction", "workers": workers, "query_wait_notify": 1})
+    holder, waiter = pw.connect(), pw.connect()
+    holder.query("BEGIN")
+    waiter.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=1)
+    assert waits(pw)["pool_full"]["waiting"] == "1"
+    notice = waiter.read()
+    assert notice.type == "N" and b"client being queued" in notice.body
+    assert b"DEvery server that pool_size allows works for other clients." in notice.body
+    holder.query("COMMIT")
+    waiter.results()
+    found = waits(pw)
+    assert found["pool_full"]["waiting"] == "0"
+    assert int(found["pool_full"]["wait_time_us"]) > 1000000
+    pw.wait_log(r"waited \d+ ms for a server: .*pool_full \d+ ms")
+
+
+def test_causes_add_up_to_the_waits(start):
+    pw = start(settings={"default_pool_size": 2, "pool_mode": "transaction", "workers": 2})
+    conns = [pw.connect() for _ in range(8)]
+    for number in range(10):
+        for conn in conns:
+            conn.send(wire.query("SELECT pg_sleep(0.002)"))
+        for conn in conns:
+            conn.results()
+    total = next(int(row["wait_time"]) for row in pw.show("STATS_TOTALS") if row["database"] == "test")
+    found = waits(pw)
+    assert total > 0 and sum(int(row["wait_time_us"]) for row in found.values()) == total
+    assert "pool_full" in found
+
+
+def test_why_it_waits_database_limit(start):
+    pw = start(databases={"test": {"max_db_connections": 1}}, settings={"pool_mode": "transaction"})
+    holder, waiter = pw.connect(user="app"), pw.connect(user="app")
+    holder.query("BEGIN")
+    waiter.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=1)
+    system.wait_for(lambda: waits(pw).get("database_limit", {}).get("waiting") == "1", what="the cause is known")
+    holder.query("COMMIT")
+    waiter.results()
+
+
+def test_why_it_waits_paused(start):
+    pw = start(settings={"pool_mode": "transaction"})
+    conn = pw.connect()
+    conn.scalar("SELECT 1")
+    pw.admin("PAUSE test")
+    conn.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=1)
+    assert waits(pw)["paused"]["waiting"] == "1"
+    pw.admin("RESUME test")
+    conn.results()
+    assert int(waits(pw)["paused"]["wait_time_us"]) > 0
+
+
+def test_why_it_waits_connecting(start):
+    """The server accepts and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pw = start(databases={"test": {"host": "127.0.0.1", "port": silent.getsockname()[1]}})
+        conn = pw.raw()
+        conn.send(wire.startup({"user": "app", "database": "test"}))
+        pw.wait_pool(cl_waiting=1)
+        assert waits(pw)["connecting"]["waiting"] == "1"
