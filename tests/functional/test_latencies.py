@@ -179,7 +179,7 @@ def test_rules_and_dashboard_ask_for_figures_that_there_are(start):
 
 def test_other_paths_and_a_second_pgweir(start):
     port = system.free_port()
-    start(settings={"metrics_listen": "127.0.0.1:%d" % port})
+    start(settings={"metrics_listen": "127.0.0.1:%d" % port}).wait_log("metrics at http://127.0.0.1:%d/metrics" % port)
     with pytest.raises(urllib.error.HTTPError) as raised:
         fetch(port, "/")
     assert raised.value.code == 404
