@@ -94,7 +94,8 @@ class Conversation {
   int bind(const std::string& name, ByteView password, bool chase) {
     if (!has_time()) return LDAP_TIMEOUT;
     ldap_set_option(handle_.get(), LDAP_OPT_REFERRALS, chase ? LDAP_OPT_ON : LDAP_OPT_OFF);
-    berval secret{password.size(), const_cast<char*>(password.data())};
+    // libldap writes nothing there.
+    berval secret{password.size(), const_cast<char*>(password.data())};  // NOLINT(*-const-cast)
     return ldap_sasl_bind_s(handle_.get(), name.c_str(), LDAP_SASL_SIMPLE, &secret, nullptr, nullptr, nullptr);
   }
 
@@ -139,7 +140,8 @@ class Conversation {
 
   Seconds left() const {
     const auto rest = question_.until - std::chrono::steady_clock::now();
-    return std::min(kAnswerPatience, std::chrono::ceil<Seconds>(std::max(rest, rest.zero())));
+    return std::min(kAnswerPatience,
+                    std::chrono::ceil<Seconds>(std::max(rest, std::chrono::steady_clock::duration::zero())));
   }
 
   // Bounds the next call by what is left; false: nothing is.
