@@ -248,8 +248,8 @@ host all admin all scram-sha-256
     assert pw.connect("app", unix=True).scalar("SELECT current_user") == "app"
     assert pw.refused("app", password="no").message == FAILED
     assert pw.refused("app", "other").message == FAILED
-    assert pw.logged('hba line 2: invalid LDAP option: "ldapcolour"')
-    assert pw.logged("the LDAP options cannot be used")
+    pw.wait_log('hba line 2: invalid LDAP option: "ldapcolour"')
+    pw.wait_log("the LDAP options cannot be used")
     assert pw.show("CLIENTS")
 
 
