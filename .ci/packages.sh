@@ -1,6 +1,6 @@
 # Sourced by quickstart and run-tests: Debian packages, installed only when missing. Needs root or sudo; no tty, no stdin.
 
-BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache libevent-dev libssl-dev libiniparser-dev libsystemd-dev libpq-dev liburing-dev
+BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache libevent-dev libc-ares-dev libssl-dev libiniparser-dev libsystemd-dev libpq-dev liburing-dev
   libpam0g-dev libldap-dev"
 DEMO_PACKAGES="postgresql-15 postgresql-client-15"
 TEST_PACKAGES="git python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-psycopg python3-psycopg2

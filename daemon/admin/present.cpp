@@ -92,15 +92,6 @@ bool shown_in_lists(const pool::SharedDatabase& entry) {
   return !entry.automatic || entry.clients.used() > 0 || entry.servers.used() > 0 || entry.paused || entry.disabled;
 }
 
-std::map<std::string, size_t> zones_of(const Context& context) {
-  std::map<std::string, size_t> zones;
-  for (const auto& host : context.resolver.snapshot()) {
-    const size_t dot = host.name.find('.');
-    if (dot != std::string::npos && dot + 1 < host.name.size()) ++zones[host.name.substr(dot + 1)];
-  }
-  return zones;
-}
-
 }  // namespace
 
 // NOLINTBEGIN(performance-unnecessary-value-param): one signature for all (Present); those that can, move from it
@@ -183,8 +174,8 @@ Rows show_dns_hosts(Rows, const Context& context) {
 
 Rows show_dns_zones(Rows, const Context& context) {
   Rows rows;
-  for (const auto& [zone, hosts] : zones_of(context))
-    rows.push_back({zone, "0", int4(static_cast<int64_t>(hosts))});
+  for (const auto& zone : context.resolver.zones())
+    rows.push_back({zone.name, std::to_string(zone.serial), int4(static_cast<int64_t>(zone.names))});
   return rows;
 }
 
@@ -200,7 +191,7 @@ Rows present_lists(Rows merged, const Context& context) {
   counts["pools"] = static_cast<int64_t>(context.books.pools().size()) + 1;  // the console's
   counts["peer_pools"] = peers;
   counts["dns_names"] = static_cast<int64_t>(hosts.size());
-  counts["dns_zones"] = static_cast<int64_t>(zones_of(context).size());
+  counts["dns_zones"] = static_cast<int64_t>(context.resolver.zones().size());
   counts["dns_queries"] = static_cast<int64_t>(context.resolver.pending());
   static constexpr const char* kOrder[] = {
       "databases",     "users",        "peers",        "pools",     "peer_pools", "free_clients", "used_clients",

@@ -56,6 +56,7 @@ enum class Event : uint8_t {
   kUnexplainedAnswer,
   kCancelFailed,
   kReservePool,
+  kZoneChecked,  // a DNS zone has changed, or cannot be asked
   kImpossible,
   kCount,
 };
@@ -103,6 +104,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Event::kCount)
     "unexplained_answer",
     "cancel_failed",
     "reserve_pool",
+    "zone_checked",
     "impossible",
 };
 

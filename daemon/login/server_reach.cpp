@@ -90,6 +90,14 @@ net::Task<bool> secure_host(ServerLogin& login) {
   co_return login.fail(Reason::kServerLost, "server conn crashed?");
 }
 
+// Of a name's addresses, one that cannot be reached comes last for a while: who comes next need not wait for it.
+void remember(ServerLogin& login, const std::vector<net::Address>& addresses, const net::Address& address,
+              bool reached) {
+  if (addresses.size() < 2) return;
+  if (reached) return login.hub.resolver.trust(address);
+  login.hub.resolver.avoid(address, deadline_after(monotonic_now(), login.snapshot->global.server_login_retry));
+}
+
 }  // namespace
 
 net::Task<bool> reach_host(ServerLogin& login) {
@@ -103,6 +111,7 @@ net::Task<bool> reach_host(ServerLogin& login) {
     const net::Address address = addresses[index];
     reached = co_await dial_one(login, address, until);
     if (login.gone()) co_return false;
+    remember(login, addresses, address, reached);
   }
   if (!reached) co_return false;
   login.server.last_activity = login.hub.now();

@@ -9,12 +9,25 @@
 #include <optional>
 
 #include "base/text.hpp"
+#include "net/dns.hpp"
 
 namespace pgweir::net {
 
 namespace {
 constexpr Micros kGiveUpAsking = 30 * kSecond;  // an answer that takes longer is not waited for by new lookups
 constexpr size_t kManyNames = 1000;             // beyond it, names that are not fresh are forgotten
+constexpr size_t kManyAvoided = 1000;           // addresses
+
+// "db.example.org" lies in "example.org"; "" for a name without a dot.
+std::string zone_of(const std::string& name) {
+  const size_t dot = name.find('.');
+  return dot == std::string::npos ? std::string() : name.substr(dot + 1);
+}
+
+// Serial numbers wrap around: RFC 1982, section 3.2.
+bool grown(uint32_t from, uint32_t to) {
+  return static_cast<int32_t>(to - from) > 0;
+}
 }  // namespace
 
 // One lookup that waits. `answer` is guarded by the resolver's mutex, `waiter` belongs to the loop's thread.
@@ -32,34 +45,63 @@ struct Resolver::State {
     Micros fresh_until = 0;
     Micros asked_at = 0;
     uint64_t question = 0;  // number of the running lookup, 0: none
+    uint64_t answered = 0;  // number of the lookup whose answer this is
     size_t turn = 0;
     std::vector<std::shared_ptr<LookupAwaiter::Wish>> wishes;
-
-    Lookup answer() {
-      if (addresses.empty()) return Error{error};
-      std::vector<Address> rotated = addresses;
-      auto first = rotated.begin() + static_cast<ptrdiff_t>(turn++ % rotated.size());
-      std::rotate(rotated.begin(), first, rotated.end());
-      return rotated;
-    }
+  };
+  struct Zone {
+    std::optional<uint32_t> serial;
+    std::string error;  // of the last question
+    Micros asked_at = 0;
+    bool asking = false;
   };
   using Change = std::function<void(const std::string&, const std::vector<Address>&)>;
+  using ZoneNews = std::function<void(const ResolvedZone&, const std::string&)>;
 
   mutable std::mutex mutex;
   OffloadPool* pool = nullptr;
   Ask ask;
+  AskZone ask_zone;
   Change on_change;
+  ZoneNews on_zone;
   ResolverOptions options;
   std::map<std::string, Entry> entries;
+  std::map<std::string, Zone> zones;
+  std::map<std::string, Micros> avoided;  // hosts, until when
   uint64_t questions = 0;
   size_t pending = 0;
   bool closed = false;
 
   Entry& entry(const std::string& name);
+  Lookup answer(Entry& entry);
+  Ask asking() const;
   // Starts a lookup unless one is under way. False: the pool takes no more.
   static bool begin(const std::shared_ptr<State>& state, const std::string& name, Entry& entry);
   static void finish(State& state, const std::string& name, uint64_t question, Lookup found);
+  static void begin_zone(const std::shared_ptr<State>& state, const std::string& name, Zone& zone);
+  static void finish_zone(const std::shared_ptr<State>& state, const std::string& name, const Result<uint32_t>& serial);
 };
+
+// The addresses, one further than last time, those to be avoided behind the others.
+Lookup Resolver::State::answer(Entry& entry) {
+  if (entry.addresses.empty()) return Error{entry.error};
+  std::vector<Address> all = entry.addresses;
+  auto first = all.begin() + static_cast<ptrdiff_t>(entry.turn++ % all.size());
+  std::rotate(all.begin(), first, all.end());
+  if (avoided.empty() || all.size() == 1) return all;
+  const Micros now = monotonic_now();
+  std::stable_partition(all.begin(), all.end(), [&](const Address& one) {
+    auto known = avoided.find(one.host());
+    return known == avoided.end() || known->second <= now;
+  });
+  return all;
+}
+
+Resolver::Ask Resolver::State::asking() const {
+  if (ask) return ask;
+  if (options.resolv_conf.empty()) return &ask_system;
+  return [file = options.resolv_conf](const std::string& name) { return ask_dns(name, file); };
+}
 
 Resolver::State::Entry& Resolver::State::entry(const std::string& name) {
   auto at = entries.find(name);
@@ -77,10 +119,10 @@ bool Resolver::State::begin(const std::shared_ptr<State>& state, const std::stri
   Micros now = monotonic_now();
   if (entry.question != 0 && now - entry.asked_at < kGiveUpAsking) return true;
   uint64_t question = ++state->questions;
-  auto work = [state, name, question] {
+  auto work = [state, name, question, ask = state->asking()] {
     Lookup found = Error{"lookup failed"};
     try {
-      found = state->ask(name);
+      found = ask(name);
     } catch (const std::exception& problem) {
       found = Error{problem.what()};
     }
@@ -103,7 +145,8 @@ void Resolver::State::finish(State& state, const std::string& name, uint64_t que
     Entry& entry = state.entry(name);
     const bool current = entry.question == question;
     if (current) entry.question = 0;
-    if (!found && !current) return;  // a newer lookup knows better
+    if (question < entry.answered || (!found && !current)) return;  // a newer lookup knows better
+    entry.answered = question;
     Micros now = monotonic_now();
     if (found && found->empty()) found = Error{"no address"};
     if (found) {
@@ -118,7 +161,7 @@ void Resolver::State::finish(State& state, const std::string& name, uint64_t que
     }
     wishes.swap(entry.wishes);
     for (auto& wish : wishes)
-      wish->answer = entry.answer();
+      wish->answer = state.answer(entry);
     if (!vanished.empty() && !state.closed) on_change = state.on_change;
   }
   for (auto& wish : wishes) {
@@ -130,9 +173,111 @@ void Resolver::State::finish(State& state, const std::string& name, uint64_t que
   if (on_change) on_change(name, vanished);
 }
 
-Resolver::Resolver(OffloadPool& pool, Ask ask) : state_(std::make_shared<State>()) {
+// ---- zones ----
+
+void Resolver::State::begin_zone(const std::shared_ptr<State>& state, const std::string& name, Zone& zone) {
+  AskZone ask = state->ask_zone;
+  if (!ask) ask = [file = state->options.resolv_conf](const std::string& of) { return ask_serial(of, file); };
+  auto work = [state, name, ask] {
+    Result<uint32_t> serial = Error{"lookup failed"};
+    try {
+      serial = ask(name);
+    } catch (const std::exception& problem) {
+      serial = Error{problem.what()};
+    }
+    finish_zone(state, name, serial);
+  };
+  zone.asking = state->pool->submit(work);
+}
+
+void Resolver::State::finish_zone(const std::shared_ptr<State>& state, const std::string& name,
+                                  const Result<uint32_t>& serial) {
+  ResolvedZone news{name, 0, 0};
+  ZoneNews on_zone;
+  {
+    std::lock_guard lock(state->mutex);
+    Zone& zone = state->zones[name];
+    const std::string error = serial ? std::string() : serial.error().message;
+    const bool fails_now = !error.empty() && zone.error.empty();
+    const bool has_grown = serial && zone.serial && grown(*zone.serial, *serial);
+    zone.asking = false;
+    zone.error = error;
+    if (serial && (has_grown || !zone.serial)) zone.serial = *serial;
+    if (state->closed) return;
+    if (has_grown) {
+      for (auto& [host, entry] : state->entries) {
+        if (zone_of(host) != name) continue;
+        ++news.names;
+        entry.asked_at = 0;  // an answer that is under way may be an old one
+        entry.fresh_until = 0;
+        begin(state, host, entry);
+      }
+    }
+    news.serial = zone.serial.value_or(0);
+    if (has_grown || fails_now) on_zone = state->on_zone;
+  }
+  if (on_zone) on_zone(news, serial ? std::string() : serial.error().message);
+}
+
+void Resolver::check_zones() {
+  std::lock_guard lock(state_->mutex);
+  const Micros period = state_->options.zone_check_period;
+  if (period <= 0) return;
+  std::map<std::string, State::Zone> kept;
+  for (const auto& [host, entry] : state_->entries) {
+    const std::string name = zone_of(host);
+    if (!name.empty()) kept.emplace(name, State::Zone{});
+  }
+  const Micros now = monotonic_now();
+  for (auto& [name, zone] : kept) {
+    if (auto known = state_->zones.find(name); known != state_->zones.end()) zone = known->second;
+    if (zone.asking || (zone.asked_at != 0 && now - zone.asked_at < period)) continue;
+    zone.asked_at = now;
+    State::begin_zone(state_, name, zone);
+  }
+  state_->zones.swap(kept);
+}
+
+std::vector<ResolvedZone> Resolver::zones() const {
+  std::lock_guard lock(state_->mutex);
+  std::map<std::string, size_t> counts;
+  for (const auto& [host, entry] : state_->entries) {
+    const std::string name = zone_of(host);
+    if (!name.empty()) ++counts[name];
+  }
+  std::vector<ResolvedZone> out;
+  for (const auto& [name, count] : counts) {
+    auto known = state_->zones.find(name);
+    out.push_back({name, known == state_->zones.end() ? 0 : known->second.serial.value_or(0), count});
+  }
+  return out;
+}
+
+void Resolver::set_on_zone(std::function<void(const ResolvedZone&, const std::string&)> action) {
+  std::lock_guard lock(state_->mutex);
+  state_->on_zone = std::move(action);
+}
+
+// ---- addresses that fail ----
+
+void Resolver::avoid(const Address& address, Micros until) {
+  std::lock_guard lock(state_->mutex);
+  const Micros now = monotonic_now();
+  std::erase_if(state_->avoided, [now](const auto& one) { return one.second <= now; });
+  if (state_->avoided.size() < kManyAvoided) state_->avoided[address.host()] = until;
+}
+
+void Resolver::trust(const Address& address) {
+  std::lock_guard lock(state_->mutex);
+  if (!state_->avoided.empty()) state_->avoided.erase(address.host());
+}
+
+// ---- the rest ----
+
+Resolver::Resolver(OffloadPool& pool, Ask ask, AskZone ask_zone) : state_(std::make_shared<State>()) {
   state_->pool = &pool;
-  state_->ask = ask ? std::move(ask) : Ask(&ask_system);
+  state_->ask = std::move(ask);
+  state_->ask_zone = std::move(ask_zone);
 }
 
 Resolver::~Resolver() {
@@ -189,7 +334,7 @@ bool LookupAwaiter::await_ready() {
   std::lock_guard lock(state_->mutex);
   auto known = state_->entries.find(name_);
   if (known != state_->entries.end() && known->second.fresh_until > monotonic_now())
-    wish_->answer = known->second.answer();
+    wish_->answer = state_->answer(known->second);
   return wish_->answer.has_value() || deadline_ <= loop_->now();
 }
 
@@ -197,12 +342,13 @@ bool LookupAwaiter::enlist() {
   std::lock_guard lock(state_->mutex);
   Resolver::State::Entry& entry = state_->entry(name_);
   if (entry.fresh_until > monotonic_now()) {  // it came since await_ready
-    wish_->answer = entry.answer();
+    wish_->answer = state_->answer(entry);
     return false;
   }
   wish_->box = loop_->postbox();
   if (!wish_->box || !Resolver::State::begin(state_, name_, entry)) {
-    wish_->answer = entry.addresses.empty() ? Lookup(Error{"too many name lookups are waiting"}) : entry.answer();
+    wish_->answer =
+        entry.addresses.empty() ? Lookup(Error{"too many name lookups are waiting"}) : state_->answer(entry);
     return false;
   }
   entry.wishes.push_back(wish_);
@@ -221,7 +367,7 @@ Lookup LookupAwaiter::await_resume() {
   auto known = state_->entries.find(name_);
   if (known == state_->entries.end()) return Error{"name lookup timed out"};
   std::erase(known->second.wishes, wish_);
-  if (!known->second.addresses.empty()) return known->second.answer();
+  if (!known->second.addresses.empty()) return state_->answer(known->second);
   return Error{"name lookup timed out"};
 }
 

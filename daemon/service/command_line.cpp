@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 
 #include "base/text.hpp"
+#include "net/dns.hpp"
 #include "net/library.hpp"
 
 namespace pgweir::service {
@@ -44,7 +45,7 @@ CommandLine say(CommandLine line, std::string text) {
 
 std::string version_text() {
   return cat("pgweir ", kVersion, "\n", kPeerVersion, " compatible\nlibevent ", net::libevent_version(),
-             "\ntls: ", OpenSSL_version(OPENSSL_VERSION), "\nsystemd: yes\n");
+             "\nadns: ", net::dns_library_version(), "\ntls: ", OpenSSL_version(OPENSSL_VERSION), "\nsystemd: yes\n");
 }
 
 std::string usage_text(const std::string& program) {

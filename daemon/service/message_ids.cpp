@@ -109,6 +109,7 @@ const std::vector<Row> kIds = {
     {"unexplained_answer", "ded4afc1dab6428cb314ebc00f117792"},
     {"worker_back", "db880ca66d9945c7836b5e057e09d014"},
     {"worker_silent", "5ef48683bba74beeb6783632c58ac508"},
+    {"zone_checked", "601b18b639e84ca3bae4039b146d3050"},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/text.hpp"
+#include "net/dns.hpp"
 #include "net/library.hpp"
 #include "net/listener.hpp"
 #include "service/command_line.hpp"
@@ -211,8 +212,8 @@ class Start {
     Result<void> written = pid_file.write(global.pidfile);
     if (!written) return fatal(written.error().message);
     log_.log(Event::kProcessUp, cat("process up: pgweir ", kVersion, " (", kPeerVersion, " compatible), libevent ",
-                                    net::libevent_version(), ", tls: ", OpenSSL_version(OPENSSL_VERSION),
-                                    ", workers: ", global.worker_count()));
+                                    net::libevent_version(), ", adns: ", net::dns_library_version(),
+                                    ", tls: ", OpenSSL_version(OPENSSL_VERSION), ", workers: ", global.worker_count()));
     return (*director)->run();
   }
 

@@ -21,11 +21,16 @@ net::ResolverOptions resolver_options(const settings::Global& global) {
   net::ResolverOptions options;
   options.ttl = global.dns_max_ttl;
   options.negative_ttl = global.dns_nxdomain_ttl;
+  options.zone_check_period = global.dns_zone_check_period;
+  options.resolv_conf = global.resolv_conf;
   return options;
 }
 
 constexpr unsigned kOffloadThreads = 4;
 constexpr size_t kOffloadQueue = 4096;
+// Threads of their own, so that name servers that are silent hold up nothing else, and enough of them for some names
+// whose servers are silent while others are looked up. A thread begins when it is needed.
+constexpr unsigned kLookupThreads = 16;
 
 // PAM and directories may take seconds for each login. Every waiting login is a client, so max_client_conn bounds the
 // queue first. PAM, and each set of LDAP servers, has at most a third of the threads.
@@ -53,11 +58,13 @@ DirectorImpl::DirectorImpl(DirectorOptions options, Logger& log, Hooks hooks, st
       fleet_(options_.snapshot->global.worker_count()),
       offload_(kOffloadThreads, kOffloadQueue),
       vouchers_(kVouchThreads, kVouchQueue, kVouchLane),
-      resolver_(offload_),
+      lookups_(kLookupThreads, kOffloadQueue),
+      resolver_(lookups_),
       books_(fleet_.size(), options_.snapshot) {
   fleet_.set_books(&books_);
   loop_->set_offload(&offload_);
   resolver_.set_options(resolver_options(options_.snapshot->global));
+  watch_names();
 }
 
 DirectorImpl::~DirectorImpl() = default;

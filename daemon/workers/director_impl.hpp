@@ -72,6 +72,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   Result<void> apply(const pool::SnapshotPtr& changed);
   void dropped(const std::vector<std::string>& names);
   void make_forced_pools();
+  void watch_names();
 
   // jobs
   void take(const std::shared_ptr<admin::Job>& job);
@@ -130,6 +131,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   Fleet fleet_;
   net::OffloadPool offload_;
   net::OffloadPool vouchers_;  // apart, so that names and proofs do not wait for a directory
+  net::OffloadPool lookups_;  // the resolver's
   net::Resolver resolver_;
   pool::Books books_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -145,6 +145,30 @@ void DirectorImpl::resume_all() {
   resume(nullptr);
 }
 
+// ---- names ----
+
+// The resolver calls in its own threads, at worst while the Director ends: what is to be done goes through the loop,
+// which does nothing any more then.
+void DirectorImpl::watch_names() {
+  resolver_.set_on_change([this, box = postbox_](const std::string& name, const std::vector<net::Address>& vanished) {
+    box->post([this, name, vanished] {
+      on_every_worker([name, vanished](Worker& worker) { worker.leave_addresses(name, vanished); });
+    });
+  });
+  resolver_.set_on_zone([this, box = postbox_](const net::ResolvedZone& zone, const std::string& error) {
+    box->post([this, zone, error] {
+      if (error.empty()) {
+        log_.log(Event::kZoneChecked, cat("DNS zone ", zone.name, " has changed (serial ", zone.serial,
+                                          "), looking up its ", zone.names, " names again"));
+      } else {
+        log_.warning(Event::kZoneChecked,
+                     cat("DNS zone ", zone.name, ": no serial number: ", error,
+                         "; dns_zone_check_period has no effect for its names until there is one"));
+      }
+    });
+  });
+}
+
 // ---- by the clock ----
 
 void DirectorImpl::on_tick(Micros now) {
@@ -153,6 +177,7 @@ void DirectorImpl::on_tick(Micros now) {
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
   log_.tick();
+  resolver_.check_zones();
   std::erase_if(retired_, [](const pool::SnapshotPtr& settings) { return settings.use_count() == 1; });
   sample_stats();
   dropped(books_.drop_idle_automatic(now, books_.snapshot()->global.autodb_idle_timeout));

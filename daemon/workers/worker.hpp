@@ -82,7 +82,9 @@ class Worker final : public session::Hub, private net::Turn {
   // SUSPEND: these are not read any more once they are at rest. Returns how many are not yet; with `close_restless`
   // (suspend_timeout) it closes those.
   size_t freeze(session::Frozen who, bool close_restless);
-  void thaw();                                                 // RESUME after SUSPEND
+  void thaw();  // RESUME after SUSPEND
+  // The name's new addresses lack these: servers that were reached by them are closed when they are free.
+  void leave_addresses(const std::string& name, const std::vector<net::Address>& vanished);
   size_t obsolete_servers(const std::string& database) const;  // empty: of all
   size_t console_clients() const;
 

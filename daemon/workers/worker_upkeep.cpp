@@ -200,6 +200,18 @@ void Worker::refuse_waiting() {
   sweep();
 }
 
+// A server that is just on its way from one worker to another is missed.
+void Worker::leave_addresses(const std::string& name, const std::vector<net::Address>& vanished) {
+  for (const auto& server : servers) {
+    if (!server->shared_pool || server->place != name) continue;
+    const net::Address& peer = server->stream.peer();
+    const bool gone =
+        std::any_of(vanished.begin(), vanished.end(), [&](const auto& one) { return one.same_host(peer); });
+    if (gone) server->generation = 0;
+  }
+  sweep();
+}
+
 size_t Worker::obsolete_servers(const std::string& database) const {
   size_t count = 0;
   for (const auto& server : servers) {

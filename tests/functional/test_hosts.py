@@ -37,22 +37,9 @@ def test_ipv6(start, pg, db):
 
 def two_addresses():
     """Fake servers on 127.0.0.2 and 127.0.0.3 at one port, as members of one host list."""
-    import socket
-
-    class At(FakeServer):
-        def __init__(self, host, port, script):
-            self._at = (host, port)
-            super().__init__(script)
-            self._listener.close()
-            self.host, self.port = host, port
-            self._listener = socket.socket()
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind((host, port))
-            self._listener.listen(64)
-            threading.Thread(target=self._accept, daemon=True).start()
-
     port = system.free_port()
-    return port, At("127.0.0.2", port, named("two")), At("127.0.0.3", port, named("three"))
+    return port, *(FakeServer(named(name), host=host, port=port)
+                   for host, name in (("127.0.0.2", "two"), ("127.0.0.3", "three")))
 
 
 def names(pw, count):

@@ -52,7 +52,8 @@ def junk_for_tls(pw):
 def test_version_lines():
     lines = run("-V").stdout.decode().splitlines()
     assert re.fullmatch(r"pgweir \d+\.\d+\.\d+", lines[0]) and lines[1] == "PgBouncer 1.25.2 compatible"
-    assert lines[2].startswith("libevent 2.") and lines[3].startswith("tls: OpenSSL 3.") and lines[4:] == ["systemd: yes"]
+    assert lines[2].startswith("libevent 2.") and lines[3].startswith("adns: c-ares 1.")
+    assert lines[4].startswith("tls: OpenSSL 3.") and lines[5:] == ["systemd: yes"]
 
 
 def test_usage_goes_to_the_right_stream():
@@ -189,7 +190,7 @@ def test_reboot_under_a_service_manager(start):
 def test_start_lines(start):
     pw = start()
     up = pw.logged("process up: ")
-    assert re.search(r"LOG process up: pgweir \S+ \(PgBouncer 1\.25\.2 compatible\), libevent \S+, tls: OpenSSL", up[0])
+    assert re.search(r"LOG process up: pgweir \S+ \(PgBouncer 1\.25\.2 compatible\), libevent \S+, adns: c-ares \S+, tls: OpenSSL", up[0])
     order = [pw.lines.index(pw.logged(text)[0]) for text in ("kernel file descriptor limit", "listening on 127", "process up")]
     assert order == sorted(order)
 

@@ -27,6 +27,7 @@ ROOMS = {
 # Headers that only some rooms may see.
 OWNED = (
     (re.compile(r"^(event2/|event\.h|evutil\.h|evdns\.h)"), ("net",), "libevent"),
+    (re.compile(r"^ares(_\w+)?\.h"), ("net",), "c-ares"),
     (re.compile(r"^openssl/ssl\.h"), ("net",), "openssl/ssl.h"),
     (re.compile(r"^systemd/"), ("service",), "systemd"),
     (re.compile(r"^(iniparser\.h|dictionary\.h|iniparser/)"), ("settings",), "iniparser"),

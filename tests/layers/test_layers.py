@@ -101,6 +101,7 @@ def test_links(page):
     ("pool", '#include "rules.hpp"\n', "must name its room"),
     ("pool", "#include <base/bytes.hpp>\n", "with quotes"),
     ("session", "#include <event2/event.h>\n", "libevent"),
+    ("workers", "#include <ares.h>\n", "c-ares"),
     ("auth", "#include <openssl/ssl.h>\n", "openssl/ssl.h"),
     ("workers", "#include <systemd/sd-daemon.h>\n", "systemd"),
     ("admin", "#include <iniparser.h>\n", "iniparser"),

@@ -127,11 +127,11 @@ def data_row(values):
 
 
 class FakeServer:
-    def __init__(self, script, tls=None, backlog=128):
+    def __init__(self, script, tls=None, backlog=128, host="127.0.0.1", port=None):
         self.script = script
         self.tls = tls
-        self.host = "127.0.0.1"
-        self.port = system.free_port()
+        self.host = host
+        self.port = port or system.free_port()
         self.queries = []
         self.cancels = []
         self.failures = []

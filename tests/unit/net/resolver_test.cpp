@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/text.hpp"
+#include "net/dns.hpp"
 #include "net/task.hpp"
 #include "unit/net/support.hpp"
 
@@ -218,6 +219,121 @@ TEST_F(ResolverTest, ManyLoopsAsk) {
     });
   for (auto& thread : threads)
     thread.join();
+}
+
+TEST_F(ResolverTest, AddressesThatFailComeLast) {
+  zone->set("db", {"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+  resolver.avoid(*Address::parse_ip("10.0.0.2", 5432), monotonic_now() + 60 * kSecond);
+  EXPECT_EQ("10.0.0.1,10.0.0.3,10.0.0.2", ask("db"));
+  EXPECT_EQ("10.0.0.3,10.0.0.1,10.0.0.2", ask("db"));
+  EXPECT_EQ("10.0.0.3,10.0.0.1,10.0.0.2", ask("db"));
+  resolver.trust(*Address::parse_ip("10.0.0.2", 5432));
+  EXPECT_EQ("10.0.0.1,10.0.0.2,10.0.0.3", ask("db"));
+  resolver.avoid(*Address::parse_ip("10.0.0.2", 5432), monotonic_now());
+  EXPECT_EQ("10.0.0.2,10.0.0.3,10.0.0.1", ask("db"));
+  for (int last = 1; last <= 3; ++last)
+    resolver.avoid(*Address::parse_ip(cat("10.0.0.", last), 0), monotonic_now() + 60 * kSecond);
+  EXPECT_EQ("10.0.0.3,10.0.0.1,10.0.0.2", ask("db")) << "all of them are tried all the same";
+}
+
+// A resolver that checks zones all the time; what it tells is kept.
+struct ZoneTest : ResolverTest {
+  std::atomic<uint32_t> serial{5};
+  std::atomic<bool> lame{false};
+  std::atomic<int> zone_asked{0};
+  std::mutex mutex;
+  std::vector<std::string> told;
+  Resolver watching{pool, [zone = zone](const std::string& name) { return zone->ask(name); },
+                    [this](const std::string& name) -> Result<uint32_t> {
+                      EXPECT_EQ("example.org", name);
+                      ++zone_asked;
+                      if (lame) return Error{"no SOA"};
+                      return serial.load();
+                    }};
+
+  ZoneTest() {
+    ResolverOptions options;
+    options.ttl = 3600 * kSecond;
+    options.zone_check_period = 1;
+    watching.set_options(options);
+    watching.set_on_zone([this](const ResolvedZone& news, const std::string& error) {
+      std::lock_guard lock(mutex);
+      told.push_back(cat(news.name, " ", news.serial, " ", news.names, " ", error));
+    });
+  }
+  std::string find(const std::string& name) {
+    Spawned root;
+    std::string answer;
+    root.start(*loop, look_up(*loop, watching, name, kNever, answer));
+    EXPECT_TRUE(run_until(*loop, [&] { return !root.active(); }));
+    return answer;
+  }
+  // One more question for the serial number, and its answer.
+  void check() {
+    const int before = zone_asked;
+    EXPECT_TRUE(test::wait_until([&] {
+      watching.check_zones();
+      return zone_asked > before;
+    }));
+    EXPECT_TRUE(test::wait_until([&] { return !pool_busy(); }));
+  }
+  bool pool_busy() { return pool.waiting() > 0 || watching.pending() > 0; }
+  std::vector<std::string> news() {
+    std::lock_guard lock(mutex);
+    return told;
+  }
+};
+
+TEST_F(ZoneTest, ALargerSerialLooksNamesUpAgain) {
+  zone->set("a.example.org", {"10.0.0.1"});
+  zone->set("alone", {"10.0.0.9"});
+  EXPECT_EQ("10.0.0.1", find("a.example.org"));
+  EXPECT_EQ("10.0.0.9", find("alone"));
+  ASSERT_EQ(1u, watching.zones().size());
+  EXPECT_EQ(0u, watching.zones()[0].serial);
+  check();
+  EXPECT_TRUE(test::wait_until([&] { return watching.zones()[0].serial == 5; }));
+  EXPECT_EQ(1u, watching.zones()[0].names);
+  zone->set("a.example.org", {"10.0.0.2"});
+  check();
+  EXPECT_EQ("10.0.0.1", find("a.example.org")) << "nothing has changed, the zone says";
+  serial = 4;  // a name server that lags behind
+  check();
+  EXPECT_EQ("10.0.0.1", find("a.example.org"));
+  serial = 6;
+  check();
+  EXPECT_TRUE(test::wait_until([&] { return !news().empty(); }));
+  EXPECT_EQ(std::vector<std::string>{"example.org 6 1 "}, news());
+  EXPECT_EQ("10.0.0.2", find("a.example.org"));
+  EXPECT_EQ(3, zone->asked) << "the name that is in no zone was not looked up again";
+}
+
+TEST_F(ZoneTest, SerialsWrapAround) {
+  serial = UINT32_MAX;
+  zone->set("a.example.org", {"10.0.0.1"});
+  find("a.example.org");
+  check();
+  EXPECT_TRUE(test::wait_until([&] { return watching.zones()[0].serial == UINT32_MAX; }));
+  serial = 1;
+  check();
+  EXPECT_TRUE(test::wait_until([&] { return watching.zones()[0].serial == 1; }));
+}
+
+TEST_F(ZoneTest, AZoneThatFailsIsToldOfOnce) {
+  lame = true;
+  zone->set("a.example.org", {"10.0.0.1"});
+  find("a.example.org");
+  for (int i = 0; i < 3; ++i)
+    check();
+  EXPECT_TRUE(test::wait_until([&] { return !news().empty(); }));
+  EXPECT_EQ(std::vector<std::string>{"example.org 0 0 no SOA"}, news());
+}
+
+TEST(AskDns, SaysWhatIsWrongWithAFile) {
+  Lookup found = ask_dns("db.example.org", "/nowhere/resolv.conf");
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ("resolv_conf /nowhere/resolv.conf: No such file or directory", found.error().message);
+  EXPECT_FALSE(ask_serial("example.org", "/nowhere/resolv.conf").ok());
 }
 
 TEST(AskSystem, KnowsLocalhostAndNotNonsense) {
