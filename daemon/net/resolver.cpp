@@ -128,7 +128,7 @@ bool Resolver::State::begin(const std::shared_ptr<State>& state, const std::stri
     }
     finish(*state, name, question, std::move(found));
   };
-  if (!state->pool->submit(work)) return false;
+  if (!state->pool->submit(work, zone_of(name))) return false;
   ++state->pending;
   entry.question = question;
   entry.asked_at = now;
@@ -187,7 +187,7 @@ void Resolver::State::begin_zone(const std::shared_ptr<State>& state, const std:
     }
     finish_zone(state, name, serial);
   };
-  zone.asking = state->pool->submit(work);
+  zone.asking = state->pool->submit(work, name);
 }
 
 void Resolver::State::finish_zone(const std::shared_ptr<State>& state, const std::string& name,

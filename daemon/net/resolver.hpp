@@ -48,6 +48,7 @@ class LookupAwaiter;
 
 class Resolver {
  public:
+  // A zone is a lane of `pool`.
   // `ask`: what really looks a name up, and `ask_zone` a zone's serial number, in a thread of `pool`; the defaults are
   // getaddrinfo and c-ares. Injected by tests.
   using Ask = std::function<Lookup(const std::string& name)>;

@@ -185,6 +185,31 @@ std::vector<std::string> Books::drop_idle_automatic(Micros now, Micros idle_time
   return gone;
 }
 
+std::vector<unsigned> Books::idle_pools(Micros now, Micros idle_timeout) {
+  std::vector<unsigned> idle;
+  if (idle_timeout <= 0) return idle;
+  std::lock_guard lock(mutex_);
+  for (auto& [key, pool] : pools_) {
+    const bool kept = pool->minimum.load() > 0 && pool->database->config()->user;
+    Micros last = pool->last_used.load();
+    if (last == 0) pool->last_used.compare_exchange_strong(last, now);
+    if (last == 0 || kept || pool->servers.used() > 0 || now - last <= idle_timeout) continue;
+    idle.push_back(pool->id);
+  }
+  return idle;
+}
+
+// Whoever takes part in a pool holds a pointer to it, and new ones come from the map, under the mutex: when the map's
+// is the only one, nobody can be using it, and nobody can begin to.
+bool Books::forget_unused(unsigned id) {
+  std::lock_guard lock(mutex_);
+  auto place = std::find_if(pools_.begin(), pools_.end(), [id](const auto& item) { return item.second->id == id; });
+  if (place == pools_.end() || place->second.use_count() != 1) return false;
+  pools_.erase(place);
+  by_id_.erase(id);
+  return true;
+}
+
 void Books::forget_pools(const SharedDatabase& database) {
   std::lock_guard lock(mutex_);
   std::erase_if(pools_, [&](const auto& item) { return item.second->database.get() == &database; });

@@ -123,6 +123,7 @@ class SharedPool {
   std::atomic<int> closing{0};                // servers that keep their slot until PostgreSQL has closed its side
   std::atomic<int> logins{0};                 // servers logging in now, all workers
   std::atomic<Micros> next_lifetime_kill{0};  // server_lifetime kills of one pool are spaced
+  std::atomic<Micros> last_used{0};           // when a worker last saw clients or servers in it; 0: not looked at yet
   ScramMemo server_keys;                      // of the password its servers take, so that PBKDF2 runs once
 
   int live() const { return servers.used() - closing.load(); }
@@ -259,6 +260,11 @@ class Books {
   std::vector<std::string> drop_idle_automatic(Micros now, Micros idle_timeout);
   // KILL: the pools of that entry and their counters vanish from the books (live servers keep their slots).
   void forget_pools(const SharedDatabase& database);
+  // Pools that have had neither clients nor servers for longer than pool_idle_timeout, but for those that are to have
+  // servers without clients. When every worker has given up its part of one, forget_unused takes it, and its counters,
+  // out of the books; false: somebody has come meanwhile.
+  std::vector<unsigned> idle_pools(Micros now, Micros idle_timeout);
+  bool forget_unused(unsigned id);
 
  private:
   void set_limits(SharedPool& pool) const;    // mutex held

@@ -22,7 +22,7 @@ bool between_messages(const End& end) {
   return end.body_left == 0 && !end.held;
 }
 
-constexpr int kReadsATurn = 8;  // then others have their turn
+constexpr int64_t kMostReads = 1000;  // in one turn, when sbuf_loopcnt sets no limit: then others have theirs
 constexpr size_t kHeaderSize = 5;
 constexpr size_t kSmall = size_t{4} * 1024;
 constexpr size_t kMostHeld = size_t{64} * 1024;  // of a server's message that we would like to see whole but need not
@@ -76,9 +76,14 @@ bool Relay::has_to_wait(const Client& client) {
          server->stream.unsent() > 0;
 }
 
+int64_t Relay::reads_a_turn() const {
+  const int64_t wanted = hub_.snapshot->global.sbuf_loopcnt;
+  return wanted > 0 ? std::min(wanted, kMostReads) : kMostReads;
+}
+
 void Relay::read_client(Client& client) {
   size_t room = Outbox::kSlot;
-  for (int reads = 0; reads < kReadsATurn; ++reads) {
+  for (int64_t reads = reads_a_turn(); reads > 0; --reads) {
     if (client.state() == ClientState::kGone || !may_read(client)) return;
     ByteView bytes;
     net::IoResult got = read_behind_held(client, room, bytes);
@@ -158,7 +163,7 @@ void Relay::lost(Client& client, const net::IoResult& got) {
 
 void Relay::read_server(Server& server) {
   size_t room = Outbox::kSlot;
-  for (int reads = 0; reads < kReadsATurn; ++reads) {
+  for (int64_t reads = reads_a_turn(); reads > 0; --reads) {
     if (server.state() != pool::ServerState::kActive && server.state() != pool::ServerState::kIdle &&
         server.state() != pool::ServerState::kUsed && server.state() != pool::ServerState::kBeingCanceled) {
       return;  // closing, gone, moving, or a coroutine reads it

@@ -31,6 +31,7 @@ class Relay {
   void cancel_waiting(session::Client& client);
 
  private:
+  int64_t reads_a_turn() const;
   struct ClientEvents final : net::StreamHandler {
     explicit ClientEvents(Relay& r) : relay(r) {}
     void on_readable(net::Stream& stream) override;

@@ -25,9 +25,12 @@ constexpr Unit kSizeUnits[] = {{"B", 1}, {"kB", 1 << 10}, {"KB", 1 << 10}, {"MB"
 constexpr double kLongestTime = 1e11;  // seconds, three thousand years; in microseconds it is far from overflow
 constexpr double kLargestSize = 1e15;  // bytes
 
+enum class Fractions : uint8_t { kAlways, kWithUnit };  // half a byte is none, half a kB is
+
 // A number of 0 or more and an optional unit, blanks between them allowed.
 template <size_t count>
-Result<double> parse_with_unit(const std::string& text, const Unit (&units)[count], const char* what) {
+Result<double> parse_with_unit(const std::string& text, const Unit (&units)[count], const char* what,
+                               Fractions fractions) {
   const char* start = text.data();
   const char* end = start + text.size();
   if (start != end && *start == '+') ++start;
@@ -35,6 +38,7 @@ Result<double> parse_with_unit(const std::string& text, const Unit (&units)[coun
   auto parsed = std::from_chars(start, end, number, std::chars_format::general);
   if (parsed.ec != std::errc() || !std::isfinite(number) || number < 0) return Error{what};
   std::string_view unit = trim(std::string_view(parsed.ptr, static_cast<size_t>(end - parsed.ptr)));
+  if (unit.empty() && fractions == Fractions::kWithUnit && number != std::floor(number)) return Error{what};
   if (unit.empty()) return number;
   for (const Unit& known : units) {
     if (unit == known.name) return number * known.factor;
@@ -67,7 +71,8 @@ Result<bool> parse_bool(const std::string& text) {
 }
 
 Result<Micros> parse_time(const std::string& text) {
-  auto seconds = parse_with_unit(text, kTimeUnits, "must be a time: seconds, or a number with us, ms, s, min, h, d");
+  auto seconds = parse_with_unit(text, kTimeUnits, "must be a time: seconds, or a number with us, ms, s, min, h, d",
+                                 Fractions::kAlways);
   if (!seconds) return seconds.error();
   if (*seconds > kLongestTime) return Error{"is too long a time"};
   return static_cast<Micros>(std::llround(*seconds * static_cast<double>(kSecond)));
@@ -76,7 +81,8 @@ Result<Micros> parse_time(const std::string& text) {
 Result<int64_t> parse_size(const std::string& text) {
   auto plain = parse_int(text);  // octal and hexadecimal as everywhere else
   if (plain && *plain >= 0 && static_cast<double>(*plain) <= kLargestSize) return plain;
-  auto bytes = parse_with_unit(text, kSizeUnits, "must be a size: bytes, or a number with kB, MB, GB");
+  auto bytes =
+      parse_with_unit(text, kSizeUnits, "must be a size: bytes, or a number with kB, MB, GB", Fractions::kWithUnit);
   if (!bytes) return bytes.error();
   if (*bytes > kLargestSize) return Error{"is too large"};
   return static_cast<int64_t>(*bytes);

@@ -1,6 +1,7 @@
 #include "settings/table.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 
@@ -51,8 +52,10 @@ Result<int64_t> in_range(const Row& row, Result<int64_t> value) {
 Result<int64_t> parse_whole(const std::string& text, Micros unit) {
   auto plain = parse_int(text);
   if (plain) return plain;
+  // Without a unit it would be taken for seconds, whatever `unit` is.
+  const bool has_unit = !text.empty() && std::isalpha(static_cast<unsigned char>(text.back())) != 0;
   auto time = parse_time(text);
-  if (!time || *time % unit != 0) return Error{"must be a whole number, or a time with ms, s, min, h, d"};
+  if (!has_unit || !time || *time % unit != 0) return Error{"must be a whole number, or a time with ms, s, min, h, d"};
   return *time / unit;
 }
 

@@ -178,7 +178,7 @@ std::string facts(const Row& row) {
   if ((row.range.least != 0 || row.range.most != 0) && row.range.least >= 0 && row.range.most < INT32_MAX)
     out += cat(", ", row.range.least, " to ", row.range.most);
   if (!row.reloadable()) add("needs a restart");
-  if (row.flags & kNoEffect) add("accepted, without effect in this version");
+  if (row.flags & kNoEffect) add("accepted, has no effect");
   return out;
 }
 

@@ -28,9 +28,10 @@ net::ResolverOptions resolver_options(const settings::Global& global) {
 
 constexpr unsigned kOffloadThreads = 4;
 constexpr size_t kOffloadQueue = 4096;
-// Threads of their own, so that name servers that are silent hold up nothing else, and enough of them for some names
-// whose servers are silent while others are looked up. A thread begins when it is needed.
+// Threads of their own, so that name servers that are silent hold up nothing else; a zone whose servers are silent has
+// half of them at most. A thread begins when it is needed.
 constexpr unsigned kLookupThreads = 16;
+constexpr unsigned kLookupLane = 8;
 
 // PAM and directories may take seconds for each login. Every waiting login is a client, so max_client_conn bounds the
 // queue first. PAM, and each set of LDAP servers, has at most a third of the threads.
@@ -58,7 +59,7 @@ DirectorImpl::DirectorImpl(DirectorOptions options, Logger& log, Hooks hooks, st
       fleet_(options_.snapshot->global.worker_count()),
       offload_(kOffloadThreads, kOffloadQueue),
       vouchers_(kVouchThreads, kVouchQueue, kVouchLane),
-      lookups_(kLookupThreads, kOffloadQueue),
+      lookups_(kLookupThreads, kOffloadQueue, kLookupLane),
       resolver_(lookups_),
       books_(fleet_.size(), options_.snapshot) {
   fleet_.set_books(&books_);

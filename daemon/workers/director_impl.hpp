@@ -115,6 +115,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   // upkeep (director_upkeep.cpp)
   void settle_waits();
   void wait_for(std::function<bool()> over, std::function<void()> then);
+  void drop_idle_pools(Micros now);
   void sample_stats();
   void log_stats(Micros now, const session::Counters& totals);
   void tell_status(Micros now, const session::Counters& totals);
@@ -131,7 +132,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   Fleet fleet_;
   net::OffloadPool offload_;
   net::OffloadPool vouchers_;  // apart, so that names and proofs do not wait for a directory
-  net::OffloadPool lookups_;  // the resolver's
+  net::OffloadPool lookups_;   // the resolver's
   net::Resolver resolver_;
   pool::Books books_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -181,6 +181,17 @@ void DirectorImpl::on_tick(Micros now) {
   std::erase_if(retired_, [](const pool::SnapshotPtr& settings) { return settings.use_count() == 1; });
   sample_stats();
   dropped(books_.drop_idle_automatic(now, books_.snapshot()->global.autodb_idle_timeout));
+  drop_idle_pools(now);
+}
+
+// The books forget a pool when every worker has given up its part. Who comes meanwhile keeps it.
+void DirectorImpl::drop_idle_pools(Micros now) {
+  for (unsigned id : books_.idle_pools(now, books_.snapshot()->global.pool_idle_timeout)) {
+    count([id](Worker& worker) -> size_t { return worker.leave_pool(id) ? 0 : 1; },
+          [this, id](size_t busy) {
+            if (busy == 0) books_.forget_unused(id);
+          });
+  }
 }
 
 // systemd is fed only while every worker's heart beats: one that has been silent for half the watchdog's interval

@@ -85,6 +85,8 @@ class Worker final : public session::Hub, private net::Turn {
   void thaw();  // RESUME after SUSPEND
   // The name's new addresses lack these: servers that were reached by them are closed when they are free.
   void leave_addresses(const std::string& name, const std::vector<net::Address>& vanished);
+  // Gives up this worker's part of the pool, with its counters, if nobody takes part in it. False: somebody does.
+  bool leave_pool(unsigned id);
   size_t obsolete_servers(const std::string& database) const;  // empty: of all
   size_t console_clients() const;
 

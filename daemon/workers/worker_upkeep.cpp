@@ -47,6 +47,7 @@ void Worker::sweep() {
 
 void Worker::look_after(LocalPool& pool, Micros now) {
   session::end_overdue(*this, pool);
+  if (!pool.empty()) pool.shared().last_used.store(now, std::memory_order_relaxed);
   if (frozen == session::Frozen::kAll) return;  // SUSPEND: time stands still for who cannot speak
   pool.age_idle(now);
   bool paused = this->paused(pool);
@@ -210,6 +211,22 @@ void Worker::leave_addresses(const std::string& name, const std::vector<net::Add
     if (gone) server->generation = 0;
   }
   sweep();
+}
+
+bool Worker::leave_pool(unsigned id) {
+  auto place = pools_.find(id);
+  if (place == pools_.end()) return true;
+  const LocalPool* pool = place->second.get();
+  if (!pool->empty() || pool->welcome_gate.waited_for()) return false;
+  // A client that logs in is in no list yet.
+  for (const auto& client : clients) {
+    if (client->local_pool == pool) return false;
+  }
+  for (const auto& server : servers) {
+    if (server->local_pool == pool) return false;
+  }
+  pools_.erase(place);
+  return true;
 }
 
 size_t Worker::obsolete_servers(const std::string& database) const {

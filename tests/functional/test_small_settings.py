@@ -6,6 +6,7 @@ import os
 import pytest
 
 from harness import system, wire
+from harness.pgweir import SLOW
 
 
 def test_disable_pqexec(start):
@@ -52,6 +53,55 @@ def test_autodb_in_use_stays(start):
     system.wait_for(lambda: "template1" not in {row["name"] for row in pw.show("DATABASES")}, 20, "the other one to go")
     assert "postgres" in {row["name"] for row in pw.show("DATABASES")}
     assert used.scalar("SELECT 1") == "1"
+
+
+def test_pool_idle_timeout(start):
+    """A pool, with its counters, goes when nobody has used it for so long; those in use, and the database, stay."""
+    pw = start({"test": start.entry(), "other": start.entry()}, settings={"pool_idle_timeout": 1, "server_idle_timeout": 0.5, "workers": 3})
+
+    def pools():
+        return {(row["database"], row["user"]) for row in pw.show("POOLS")}
+
+    used = pw.connect(database="other")
+    used.scalar("SELECT 1")
+    for _ in range(6):  # on each worker
+        with pw.connect() as conn:
+            conn.scalar("SELECT 1")
+    assert ("test", "app") in pools()
+    system.wait_for(lambda: ("test", "app") not in pools(), 20 * SLOW, "the pool to go")
+    assert "test" not in {row["database"] for row in pw.show("STATS")}
+    assert ("other", "app") in pools() and "test" in {row["name"] for row in pw.show("DATABASES")}
+    with pw.connect() as conn:
+        assert conn.scalar("SELECT 1") == "1"
+    row, = [row for row in pw.show("STATS") if row["database"] == "test"]
+    assert row["total_query_count"] == "1", "its counters begin anew"
+    pw.reload(pool_idle_timeout=0)
+    pw.wait_pool(sv_idle=0)
+    assert ("test", "app") in pools()
+
+
+def test_pools_come_and_go_under_load(start, pg, db):
+    """Logins while their pool is being given up: none fails, and pool_size holds."""
+    pw = start(settings={"pool_idle_timeout": 0.01, "server_idle_timeout": 0.01, "server_lifetime": 0, "default_pool_size": 2,
+                         "workers": 3})
+    for _ in range(6):
+        for _ in range(5):
+            conns = [pw.connect() for _ in range(4)]
+            for conn in conns:
+                assert conn.scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                                   "AND usename = 'app'") in ("1", "2")
+                conn.close()
+        pw.wait_pool(cl_active=0, sv_idle=0, sv_active=0, sv_used=0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000000])
+def test_sbuf_loopcnt(start, count):
+    pw = start(settings={"sbuf_loopcnt": count})
+    conn, other = pw.connect(), pw.connect()
+    conn.send(wire.query("SELECT repeat('x', 100000) FROM generate_series(1, 300)"))
+    assert other.scalar("SELECT 1") == "1"
+    got = conn.read_until("Z")
+    assert sum(m.type == "D" for m in got) == 300
 
 
 @pytest.mark.parametrize("ttl", [100, 3000])

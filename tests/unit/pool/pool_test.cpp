@@ -553,6 +553,38 @@ TEST(BackOff, BeginsNear100MillisecondsAndEndsAtTheLimit) {
 }
 
 // KILL without a database goes by this list: an entry once, however many pools it has.
+// Two pools for one pair of database and user would hold twice pool_size: a pool in use is never forgotten.
+TEST(Books, ForgetsPoolsThatNobodyHas) {
+  auto snapshot = std::make_shared<settings::Snapshot>();
+  for (const char* name : {"plain", "forced"}) {
+    auto entry = std::make_shared<Database>();
+    entry->name = name;
+    if (name[0] == 'f') entry->user = "owner";
+    if (name[0] == 'f') entry->min_pool_size = 1;
+    snapshot->databases[name] = entry;
+  }
+  Books books(2, snapshot);
+  books.pool(books.database("forced"), "owner");
+  auto pool = books.pool(books.database("plain"), "u");
+  const unsigned id = pool->id;
+  EXPECT_TRUE(books.idle_pools(1000, 0).empty()) << "0 is never";
+  EXPECT_TRUE(books.idle_pools(1000, 10).empty()) << "looked at for the first time";
+  EXPECT_TRUE(books.idle_pools(1010, 10).empty());
+  EXPECT_EQ(std::vector<unsigned>{id}, books.idle_pools(1011, 10));
+  Limit refused;
+  Slot slot = Slot::acquire(pool, nullptr, 0, &refused);
+  EXPECT_TRUE(books.idle_pools(1011, 10).empty()) << "it has a server";
+  slot = Slot();
+  pool->last_used = 1005;
+  EXPECT_TRUE(books.idle_pools(1011, 10).empty()) << "a worker has seen somebody in it";
+  EXPECT_FALSE(books.forget_unused(id)) << "somebody has it";
+  pool.reset();
+  EXPECT_TRUE(books.forget_unused(id));
+  EXPECT_FALSE(books.forget_unused(id));
+  EXPECT_EQ(nullptr, books.pool_by_id(id));
+  EXPECT_NE(id, books.pool(books.database("plain"), "u")->id);
+}
+
 TEST(Books, DatabasesWithPoolsAreListedOnce) {
   auto snapshot = std::make_shared<settings::Snapshot>();
   for (const char* name : {"a", "b", "c"}) {

@@ -166,6 +166,9 @@ TEST(Values, WholeSecondsAndMilliseconds) {
   EXPECT_THAT(assigned("query_wait_notify", "500ms"), HasSubstr("must be a whole number"));
   EXPECT_EQ(assigned("tcp_user_timeout", "1500"), "1500");
   EXPECT_EQ(assigned("tcp_user_timeout", "3s"), "3000");
+  EXPECT_EQ(assigned("tcp_user_timeout", "1.5s"), "1500");
+  for (const char* bad : {"1.5", "1e3", "2.0", "0.5"})  // milliseconds, and seconds they would have become
+    EXPECT_THAT(assigned("tcp_user_timeout", bad), HasSubstr("must be a whole number")) << bad;
 }
 
 TEST(Values, SizesAreBytesOrHaveAUnit) {
@@ -173,7 +176,7 @@ TEST(Values, SizesAreBytesOrHaveAUnit) {
   EXPECT_EQ(assigned("client_cleanup_bytes", "1.5kB"), "1536");
   EXPECT_EQ(assigned("client_cleanup_bytes", "0x100"), "256");
   EXPECT_EQ(assigned("max_packet_size", "1GB"), "1073741824");
-  for (const char* bad : {"", "-1", "64mb", "MB", "1 TB"})
+  for (const char* bad : {"", "-1", "64mb", "MB", "1 TB", "1.5", "1.5B x"})
     EXPECT_THAT(assigned("client_cleanup_bytes", bad), HasSubstr("must be a size")) << bad;
 }
 
