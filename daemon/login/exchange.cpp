@@ -23,6 +23,14 @@ void take_locals(session::Server& server) {
     note.reset();
 }
 
+void append_rollback(session::Server& server, std::string& message) {
+  wire::MessageBuilder(message, 'P').cstring({}).cstring("ROLLBACK").u16(0).finish();
+  wire::MessageBuilder(message, 'B').cstring({}).cstring({}).u16(0).u16(0).u16(0).finish();
+  wire::MessageBuilder(message, 'E').cstring({}).u32(0).finish();
+  for (track::Kind kind : {track::Kind::kParse, track::Kind::kBind, track::Kind::kExecute})
+    server.replies.expect(kind, track::Action::kHide);
+}
+
 void note_parameter(session::Server& server, ByteView body) {
   wire::Reader reader(body);
   const ByteView name = reader.cstring();
@@ -88,10 +96,13 @@ bool Exchange::over() const {
 }
 
 // A batch that nobody will close now is closed by Sync; a COPY IN is failed first. Late COPY messages and a Sync too
-// many are harmless to PostgreSQL.
+// many are harmless to PostgreSQL. The Sync alone would commit what the batch has done, and PostgreSQL rolls that back
+// when a client leaves without it: so a ROLLBACK goes before, which takes back an implicit transaction, too (with a
+// warning in the server's log). Not where an error, or the end of the COPY, has done so.
 void Exchange::end_open_work() {
   std::string message;
   bool sync = server.replies.in_extended_batch();
+  bool rollback = sync && !server.replies.skipping() && !server.replies.in_copy_in();
   if (server.replies.in_copy_in() && !copy_ended_) {
     copy_ended_ = true;
     sync = sync || server.replies.copy_in_extended();
@@ -99,6 +110,7 @@ void Exchange::end_open_work() {
     server.replies.expect(track::Kind::kCopyFail, track::Action::kHide);
   }
   if (sync) {
+    if (rollback) append_rollback(server, message);
     wire::append_empty(message, 'S');
     server.replies.expect(track::Kind::kSync, track::Action::kHide);
   }

@@ -79,6 +79,30 @@ def test_in_the_middle_of_a_batch_without_sync(pw):
     assert pid(other) == backend and other.query("SELECT 1").status == "I"
 
 
+@pytest.mark.parametrize("flushed", [True, False])
+@pytest.mark.parametrize("way", [w for _, w in ways()], ids=[n for n, _ in ways()])
+def test_a_batch_without_sync_is_rolled_back(pw, way, flushed):
+    """PostgreSQL commits an implicit transaction at the Sync, and without one never."""
+    conn, other = pw.connect(), pw.connect()
+    other.query("CREATE TABLE v(i int)")
+    backend = pid(conn)
+    conn.send(wire.parse("INSERT INTO v VALUES (1)"), wire.bind(), wire.execute(), *([wire.flush()] if flushed else []))
+    if flushed:
+        conn.read_until("C")
+    way(conn)
+    assert pid(other) == backend, "the server was thrown away"
+    assert other.scalar("SELECT count(*) FROM v") == "0"
+
+
+def test_a_batch_whose_sync_was_sent_is_committed(pw):
+    conn, other = pw.connect(), pw.connect()
+    other.query("CREATE TABLE v(i int)")
+    conn.send(wire.parse("INSERT INTO v VALUES (1)"), wire.bind(), wire.execute(), wire.sync())
+    conn.read_until("Z")
+    conn.abort()
+    assert other.scalar("SELECT count(*) FROM v") == "1"
+
+
 def test_behind_an_error_without_sync(pw):
     conn, other = pw.connect(), pw.connect()
     conn.send(wire.parse("SELEC"), wire.flush())

@@ -118,8 +118,14 @@ TEST_F(Errands, TheRestOfALongMessageAndAnOpenBatch) {
     std::string out(1000, 'x');  // the rest of a DataRow
     wire::append_command_complete(out, "SELECT 1");
     wire.send(out);
-    EXPECT_EQ('S', wire.receive_message().first);
-    wire.send(answer('I', "").substr(6));
+    for (char type : {'P', 'B', 'E', 'S'})  // a ROLLBACK: the Sync alone would commit
+      EXPECT_EQ(type, wire.receive_message().first);
+    out.clear();
+    for (char type : {'1', '2'})
+      wire::append_empty(out, type);
+    wire::append_command_complete(out, "ROLLBACK");
+    wire::append_ready_for_query(out, 'I');
+    wire.send(out);
     wire.receive(1);
   });
   only().replies.expect(Kind::kExecute, Action::kForward);
