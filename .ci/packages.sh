@@ -5,7 +5,7 @@ BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache libevent-dev libc-ares-d
 DEMO_PACKAGES="postgresql-15 postgresql-client-15"
 TEST_PACKAGES="git python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-psycopg python3-psycopg2
   python3-asyncpg libpostgresql-jdbc-java libgtest-dev libgmock-dev clang libclang-rt-14-dev llvm clang-tidy
-  clang-format openssl strace haproxy pgbouncer procps systemd groff-base
+  clang-format openssl strace haproxy pgbouncer prometheus-pgbouncer-exporter procps systemd groff-base
   slapd ldap-utils libpam-wrapper libpam-modules prometheus"
 # What packaging/ and tests/system need: package builds and their checkers, trees of Debian, a booted systemd, an image.
 PACKAGING_PACKAGES="git dpkg-dev debhelper fakeroot lintian rpm rpmlint gnupg apt-utils mmdebstrap systemd-container util-linux

@@ -146,6 +146,14 @@ def functional(preset, options, workers=None, slow=1):
     return pytest("tests/functional", "functional-" + preset, env, extra, timeout=2400 * slow, processes=CORES + 1)
 
 
+def differential(_):
+    """The same sessions with PostgreSQL, PgBouncer and pgweir; docs/differences.md has what may differ."""
+    build("debug")
+    env = {"PGWEIR_BIN": os.environ.get("PGWEIR_BIN") or os.path.join(ROOT, "build/debug/bin/pgweir")}
+    # Cases of one file: distributed one by one.
+    return pytest("tests/differential", "differential", env, ["-n", str(CORES + 1), "--dist", "load"])
+
+
 def layers(_):
     return pytest("tests/layers", "layers")
 
@@ -274,6 +282,7 @@ def stages(options):
         ("tidy", lambda: tidy(options)),
         ("unit", lambda: unit("debug")),
         ("functional", lambda: (build("debug"), functional("debug", options))[1]),
+        ("differential", lambda: differential(options)),
         ("drivers", lambda: drivers(options)),
         ("fuzz", lambda: fuzz(options)),
         ("chaos", lambda: chaos(options)),

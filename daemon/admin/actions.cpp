@@ -85,6 +85,19 @@ void set_disabled(const Call& call, std::string_view verb, bool disabled) {
   accept(call);
 }
 
+// For exporters that know PgBouncer's columns of old only.
+void add_old_columns(const TopicRow& topic, Outcome& outcome) {
+  const Columns* columns = columns_with_old(topic.topic);
+  if (!columns) return;
+  outcome.columns = columns;
+  for (const OldColumn& old : old_columns()) {
+    if (old.topic != topic.topic) continue;
+    const size_t place = place_of(*columns, old.now);
+    for (RowCells& row : outcome.rows)
+      row.push_back(place < row.size() ? row[place] : Cell());
+  }
+}
+
 }  // namespace
 
 void do_show(const Call& call) {
@@ -102,6 +115,7 @@ void do_show(const Call& call) {
   } else {
     Rows rows = topic->collect ? merge(job.parts, topic->merge) : Rows();
     outcome.rows = topic->present ? topic->present(std::move(rows), call.context) : std::move(rows);
+    if (call.context.snapshot->global.console_old_columns) add_old_columns(*topic, outcome);
   }
   accept(call);
 }

@@ -1,5 +1,6 @@
 #include "admin/columns.hpp"
 
+#include <algorithm>
 #include <map>
 
 namespace pgweir::admin {
@@ -271,6 +272,32 @@ int16_t typlen_of(Type type) {
 const Columns* columns_of(std::string_view topic) {
   auto found = table().find(topic);
   return found == table().end() ? nullptr : found->second;
+}
+
+const std::vector<OldColumn>& old_columns() {
+  static const std::vector<OldColumn> kRows = {
+      {"STATS", "total_requests", "total_query_count"},
+      {"DATABASES", "reserve_pool", "reserve_pool_size"},
+  };
+  return kRows;
+}
+
+const Columns* columns_with_old(std::string_view topic) {
+  static const std::map<std::string_view, Columns> kTopics = [] {
+    std::map<std::string_view, Columns> topics;
+    for (const OldColumn& old : old_columns()) {
+      Columns& columns = topics.try_emplace(old.topic, *columns_of(old.topic)).first->second;
+      columns.push_back({old.name, columns[place_of(columns, old.now)].type});
+    }
+    return topics;
+  }();
+  auto found = kTopics.find(topic);
+  return found == kTopics.end() ? nullptr : &found->second;
+}
+
+size_t place_of(const Columns& columns, std::string_view name) {
+  auto found = std::find_if(columns.begin(), columns.end(), [&](const Column& one) { return one.name == name; });
+  return static_cast<size_t>(found - columns.begin());
 }
 
 std::vector<std::string_view> topics_with_columns() {

@@ -23,6 +23,18 @@ using Columns = std::vector<Column>;
 // HELP has no columns (an empty list).
 const Columns* columns_of(std::string_view topic);
 
+// Where the column of that name is; columns.size() if nowhere.
+size_t place_of(const Columns& columns, std::string_view name);
+
+// A column's former name: with console_old_columns the topic has it, too, behind all others.
+struct OldColumn {
+  std::string_view topic, name, now;
+};
+const std::vector<OldColumn>& old_columns();
+
+// The columns of a topic with its old ones. Null: it has none.
+const Columns* columns_with_old(std::string_view topic);
+
 // All topics that have columns, for tests.
 std::vector<std::string_view> topics_with_columns();
 

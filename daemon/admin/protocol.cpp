@@ -136,7 +136,7 @@ Result<ConsoleProtocol::Statement> ConsoleProtocol::prepare(ByteView text) const
 ConsoleProtocol::Handled ConsoleProtocol::on_query(ByteView body, std::string& out) {
   wire::Reader reader(body);
   ByteView text = reader.cstring();
-  if (!reader.at_end()) return fatal("bad packet");
+  if (!reader.at_end()) return fatal(reader.ok() ? "bad packet" : "incomplete query");
   statements_.erase("");
   portals_.clear();
   Result<Statement> statement = prepare(text);
@@ -306,6 +306,10 @@ void ConsoleProtocol::answer(Outcome outcome, std::string& out) {
     found->second.has_run = true;
     found->second.tag = std::move(outcome.tag);
     found->second.rows = std::move(outcome.rows);
+    if (const Columns* described = found->second.statement.columns) {
+      for (RowCells& row : found->second.rows)
+        row.resize(described->size());  // console_old_columns is for simple queries
+    }
     send_rows(found->second, out);
   } else {
     if (outcome.columns) append_description(out, *outcome.columns, {});

@@ -18,16 +18,17 @@ namespace {
 struct InitialResponse {
   ByteView mechanism;
   ByteView data;
+  bool whole = false;
 };
 
-std::optional<InitialResponse> read_initial(ByteView body) {
+InitialResponse read_initial(ByteView body) {
   wire::Reader reader(body);
   InitialResponse initial;
   initial.mechanism = reader.cstring();
   const int32_t size = reader.i32();
-  if (!reader.ok() || size < 0) return std::nullopt;
+  if (!reader.ok() || size < 0) return initial;
   initial.data = reader.bytes(static_cast<uint64_t>(size));
-  if (!reader.at_end()) return std::nullopt;
+  initial.whole = reader.at_end();
   return initial;
 }
 
@@ -100,13 +101,13 @@ net::Task<bool> prove_by_scram(ClientLogin& login) {
 
   bool answered = co_await read_answer(login);
   if (!answered) co_return false;
-  std::optional<InitialResponse> initial = read_initial(login.inbox.body());
-  if (!initial) co_return login.refuse(auth::kScramFailed);
-  auto mechanism = auth::check_scram_mechanism(initial->mechanism);
+  InitialResponse initial = read_initial(login.inbox.body());
+  auto mechanism = auth::check_scram_mechanism(initial.mechanism);
   if (!mechanism) co_return fail(login, mechanism.error());
+  if (!initial.whole) co_return login.refuse(auth::kScramFailed);
   login.hub.draw_random(random.data(), random.size());
   prover->give_nonce(ByteView(random.data(), random.size()));
-  auto challenge = prover->first(initial->data);
+  auto challenge = prover->first(initial.data);
   if (!challenge) co_return fail(login, challenge.error());
   message.clear();
   wire::append_authentication_sasl_continue(message, *challenge);

@@ -387,7 +387,7 @@ Relay::Scan Relay::on_close(Client& client, Piece& piece, size_t size) {
   if (seen == track::Seen::kBroken) {
     return refuse(client, piece, Reason::kClientBrokenClose);
   }
-  if (target.kind == 'P' || target.name.empty() || !maps_statements(client)) {
+  if (target.kind != 'S' || target.name.empty() || !maps_statements(client)) {
     server.replies.expect(Kind::kClose, Action::kForward);
     pass(client, piece, size);
     return Scan::kDone;

@@ -126,8 +126,7 @@ Relay::Scan Relay::scan_client(Client& client, ByteView bytes) {
       return hold(client, piece);
     }
     if (frame == wire::Frame::kBad) {
-      return refuse(client, piece, Reason::kClientBadHeader,
-                    cat("bad packet header: '", hex(piece.rest(), kHeaderSize), "'"));
+      return refuse(client, piece, Reason::kClientBadHeader, cat("bad packet header: '", hex(piece.rest(), 8), "'"));
     }
     const ClientRule& rule = client_rule(header.type);
     Scan scan = client.skip_until_sync ? skipping(client, piece, header.length + size_t{1}, header.type)

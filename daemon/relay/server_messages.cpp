@@ -53,6 +53,11 @@ std::string doom_text(const track::StatementNote& note, ByteView sqlstate) {
   return out;
 }
 
+// Then the client hears that there are none instead of a ReadyForQuery: as the answer to its BEGIN.
+bool opens_block_in_statement_mode(const Client& client, ByteView body) {
+  return body[0] != 'I' && client.local_pool->rules().mode == settings::PoolMode::kStatement;
+}
+
 }  // namespace
 
 Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::Header& header) {
@@ -108,6 +113,7 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
   bool of_attach = hidden && match.kind == Kind::kQuery;  // its SETs and RESETs are accounted for
   if (header.type == 'C' && whole && !of_attach) on_command(server, body);
   if (match.note) track::confirm(match, server.statements, server.batch);
+  hidden = hidden || (header.type == 'Z' && opens_block_in_statement_mode(*client, body));
   hidden ? drop(server, client, piece, size) : pass(server, piece, size);
   if (server.replies.local_due()) deliver_local(server, &piece);
   return header.type == 'Z' ? on_ready(server, piece, match) : Scan::kDone;

@@ -64,6 +64,7 @@ Difference diff(const Snapshot& before, const Snapshot& after);
 // etc/pgweir.ini, man/pgweir.ini.5 and its part about settings, from the table.
 std::string sample_ini();
 std::string manual_page();
+std::string settings_table();  // in Markdown, for docs/migrating.md
 std::string manual_settings();
 
 std::string describe(const Problem& problem);  // "text (file:line)" unless the text names them

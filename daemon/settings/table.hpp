@@ -60,6 +60,8 @@ inline constexpr unsigned kRestart = 1;   // holds from the next start; a reload
 inline constexpr unsigned kSecret = 2;    // never shown
 inline constexpr unsigned kNoEffect = 4;  // parsed, checked and shown for PgBouncer's sake, but nothing goes by it
 
+inline constexpr unsigned kOwn = 16;  // PgBouncer does not know it
+
 inline constexpr unsigned kFile = 8;  // a file that is read; credential:NAME is one that systemd passes
 
 struct Row {

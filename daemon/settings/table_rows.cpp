@@ -1,5 +1,5 @@
 // The rows. Names and defaults are PgBouncer's (compat/settings.tsv; a test compares); workers, batched_sends,
-// client_cleanup_*, journal, metrics_listen and shutdown_timeout are pgweir's own. Sorted by name.
+// client_cleanup_*, console_old_columns, journal, metrics_listen and shutdown_timeout are pgweir's own. Sorted by name.
 #include "settings/table.hpp"
 
 namespace pgweir::settings {
@@ -35,13 +35,13 @@ const std::vector<Row> kGlobalRows = {
        "User who runs auth_query for users who are not in auth_file, or have no secret there. Unset: nobody is looked up."},
       {"autodb_idle_timeout", &Global::autodb_idle_timeout, Kind::kTime, "3600", kAny, Group::kPool, 0,
        "Forget a database that came from the template * after it had neither clients nor servers for that long. 0: never."},
-      {"batched_sends", &Global::batched_sends, Kind::kBool, "1", kAny, Group::kProcess, 0,
+      {"batched_sends", &Global::batched_sends, Kind::kBool, "1", kAny, Group::kProcess, kOwn,
        "Send small messages of one turn together by io_uring, where the kernel and the sandbox allow it; SHOW WORKERS and the log tell. It spares processor time and changes nothing else."},
       {"cancel_wait_timeout", &Global::cancel_wait_timeout, Kind::kTime, "10", kAny, Group::kTimeout, 0,
        "How long a cancel request may wait to be sent on. 0: no limit."},
-      {"client_cleanup_bytes", &Global::client_cleanup_bytes, Kind::kSize, "1048576", {0, 1099511627776}, Group::kTimeout, 0,
+      {"client_cleanup_bytes", &Global::client_cleanup_bytes, Kind::kSize, "1048576", {0, 1099511627776}, Group::kTimeout, kOwn,
        "How many bytes of a vanished client's answer are read and thrown away before the server is closed instead."},
-      {"client_cleanup_timeout", &Global::client_cleanup_timeout, Kind::kTime, "5", kAny, Group::kTimeout, 0,
+      {"client_cleanup_timeout", &Global::client_cleanup_timeout, Kind::kTime, "5", kAny, Group::kTimeout, kOwn,
        "When a client vanishes in the middle of its work, how long cancelling its query and rolling back may take until its server is closed instead. 0: closed at once."},
       {"client_idle_timeout", &Global::client_idle_timeout, Kind::kTime, "0", kAny, Group::kTimeout, 0,
        "Disconnect clients that have been idle for that long and hold no server. 0: never."},
@@ -67,6 +67,8 @@ const std::vector<Row> kGlobalRows = {
        "TLS with clients over TCP. disable; allow and prefer: if the client asks; require: always; verify-ca and verify-full: always, with a certificate that client_tls_ca_file vouches for."},
       {"conffile", &Global::conffile, Kind::kText, kUnset, kAny, Group::kProcess, 0,
        "File that the next reload reads. Unset: the one of the command line."},
+      {"console_old_columns", &Global::console_old_columns, Kind::kBool, "0", kAny, Group::kProcess, kOwn,
+       "Adds total_requests to SHOW STATS and reserve_pool to SHOW DATABASES, behind their other columns, in answers to simple queries: PgBouncer's names of old, for which Debian's prometheus-pgbouncer-exporter asks."},
       {"default_pool_size", &Global::default_pool_size, Kind::kInt, "20", kNatural, Group::kPool, 0,
        "Server connections of each pool, that is of each pair of database and user. 0: no limit."},
       {"disable_pqexec", &Global::disable_pqexec, Kind::kBool, "0", kAny, Group::kProtocol, kRestart,
@@ -83,7 +85,7 @@ const std::vector<Row> kGlobalRows = {
        "Names of startup parameters that are dropped instead of applied. Separated by commas or blanks."},
       {"job_name", &Global::job_name, Kind::kText, "pgbouncer", kAny, Group::kProcess, kNoEffect | kRestart,
        "Name of the service, for Windows; here nothing goes by it, units of systemd have names of their own. service_name is the same."},
-      {"journal", &Global::journal, Kind::kText, "auto", kAny, Group::kLog, 0,
+      {"journal", &Global::journal, Kind::kText, "auto", kAny, Group::kLog, kOwn,
        "Records with fields to systemd's journal. auto: instead of lines on standard error, when that is the journal. off: never. A path: to the journal's socket there, beside standard error."},
       {"listen_addr", &Global::listen_addr, Kind::kText, "", kAny, Group::kListen, kRestart,
        "TCP addresses to listen on, separated by commas: IPv4 or IPv6 literals or host names; * is every address. Empty: no TCP."},
@@ -117,7 +119,7 @@ const std::vector<Row> kGlobalRows = {
        "Most clients of one user. 0: no limit."},
       {"max_user_connections", &Global::max_user_connections, Kind::kInt, "0", kInteger, Group::kPool, 0,
        "Most server connections of one user over all databases. 0: no limit."},
-      {"metrics_listen", &Global::metrics_listen, Kind::kText, "", kAny, Group::kListen, 0,
+      {"metrics_listen", &Global::metrics_listen, Kind::kText, "", kAny, Group::kListen, kOwn,
        "Addresses with ports, separated by commas, at which monitors get http://ADDRESS:PORT/metrics: everything that the console counts, in the formats of OpenMetrics and Prometheus. It asks nobody who he is: keep it to addresses that only your monitors reach, like 127.0.0.1:9127. Empty: nowhere."},
       {"min_pool_size", &Global::min_pool_size, Kind::kInt, "0", kNatural, Group::kPool, 0,
        "Keep at least that many server connections in pools that are in use or have a forced user. 0: off."},
@@ -181,7 +183,7 @@ const std::vector<Row> kGlobalRows = {
        "Versions, as in client_tls_protocols."},
       {"server_tls_sslmode", &Global::server_tls_sslmode, Kind::kSslMode, "prefer", kAny, Group::kServerTls, 0,
        "TLS with servers over TCP. disable; allow and prefer: if the server can; require: always; verify-ca: and the certificate must be signed by server_tls_ca_file; verify-full: and be made out to the host's name."},
-      {"shutdown_timeout", &Global::shutdown_timeout, Kind::kTime, "60", kAny, Group::kTimeout, 0,
+      {"shutdown_timeout", &Global::shutdown_timeout, Kind::kTime, "60", kAny, Group::kTimeout, kOwn,
        "How long transactions may go on after SIGRTMIN, by which systemctl stop ends the daemon; clients that are still in one then are disconnected. 0: no limit. The other signals and SHUTDOWN do not go by it."},
       {"so_reuseport", &Global::so_reuseport, Kind::kBool, "0", kAny, Group::kListen, kRestart,
        "Set SO_REUSEPORT on TCP listeners, so that several processes can share a port."},
@@ -225,7 +227,7 @@ const std::vector<Row> kGlobalRows = {
        "Account to run as, when started as root."},
       {"verbose", &Global::verbose, Kind::kInt, "0", {0, 10}, Group::kLog, 0,
        "1: debug lines; 2: everything. Wins over the command line's -v."},
-      {"workers", &Global::workers, Kind::kText, "auto", kAny, Group::kProcess, kRestart,
+      {"workers", &Global::workers, Kind::kText, "auto", kAny, Group::kProcess, kRestart | kOwn,
        "Worker threads, 1 to 64. auto: half the processors, at most 4."},
   };
 // clang-format on

@@ -1,4 +1,5 @@
-// The sample ini and the manual page, rendered from the table: neither can fall behind it.
+// The sample ini, the manual page and the table of the migration guide, rendered from the table: none can fall behind
+// it.
 #include <algorithm>
 
 #include "base/text.hpp"
@@ -245,6 +246,20 @@ std::string manual_settings() {
     const Group group = static_cast<Group>(at);
     out += cat(".SS ", group_title(group), "\n");
     for_each_of(group, [&](const Row& row) { out += manual_row(row.name, facts(row), row.help, preset_text(row)); });
+  }
+  return out;
+}
+
+// Of one row: name, what it takes, default, when a change takes effect, and what else is to be said.
+std::string settings_table() {
+  std::string out =
+      "| setting | value | default | a change holds from | notes |\n"
+      "|---|---|---|---|---|\n";
+  for (const Row& row : global_rows()) {
+    const std::string preset = !row.preset ? "unset" : row.preset->empty() ? "empty" : cat("`", *row.preset, "`");
+    const char* notes = row.flags & kOwn ? "pgweir's own" : row.flags & kNoEffect ? "accepted, without effect" : "";
+    out += cat("| `", row.name, "` | ", describe_kind(row.kind), " | ", preset, " | ",
+               row.reloadable() ? "the next reload" : "the next start", " | ", notes, " |\n");
   }
   return out;
 }

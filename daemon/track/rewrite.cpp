@@ -42,8 +42,7 @@ Seen read_target(ByteView body, size_t size, Target& target) {
   wire::Reader reader(body.substr(0, size));
   target.kind = static_cast<char>(reader.u8());
   target.name = reader.cstring();
-  bool known = target.kind == 'S' || target.kind == 'P';
-  return reader.at_end() && known ? Seen::kOk : Seen::kBroken;
+  return reader.at_end() ? Seen::kOk : Seen::kBroken;
 }
 
 std::string bind_head(const BindNames& names, size_t size, ByteView statement) {

@@ -73,7 +73,7 @@ SLEEPERS = ("tests/functional/harness/system.py", "tests/system/harness/box.py",
 
 def test_no_sleep_in_the_tests():
     found = [p for ending in ("cpp", "hpp", "py", "js", "java")
-             for folder in ("unit", "functional", "drivers", "fuzz", "system")
+             for folder in ("unit", "functional", "differential", "drivers", "fuzz", "system")
              for p in glob.glob(os.path.join(ROOT, "tests", folder, "**", "*." + ending), recursive=True)]
     paths = sorted(os.path.relpath(p, ROOT) for p in found if "node_modules" not in p)
     assert all(len(SLEEP.findall(read(path))) == 1 for path in SLEEPERS)

@@ -78,7 +78,9 @@ class Pgweir:
     USERLIST = {"postgres": "", "admin": "admin-secret", "stats": "stats-secret", **postgres.PASSWORDS}
 
     def __init__(self, databases=None, settings=None, users=None, userlist=None, hba=None, ident=None, peers=None,
-                 args=(), start=True, environment=None, expect_status=0, through=(), as_root=False):
+                 args=(), start=True, environment=None, expect_status=0, through=(), as_root=False, program=None):
+        self.program = program  # another pooler than the one under test
+        self.is_pgweir = IS_PGWEIR if program is None else "pgbouncer" not in os.path.basename(program)
         self.directory = system.make_directory("pw")
         self.host = "127.0.0.1"
         self.port = system.free_port()
@@ -104,9 +106,9 @@ class Pgweir:
             self.settings.update(auth_type="hba", auth_hba_file=self.hba_path)
         if ident is not None:
             self.settings.update(auth_ident_file=self.ident_path)
-        if IS_PGWEIR and os.environ.get("PGWEIR_WORKERS"):
+        if self.is_pgweir and os.environ.get("PGWEIR_WORKERS"):
             self.settings["workers"] = os.environ["PGWEIR_WORKERS"]
-        if IS_PGWEIR and os.environ.get("PGWEIR_BATCHED_SENDS"):
+        if self.is_pgweir and os.environ.get("PGWEIR_BATCHED_SENDS"):
             self.settings["batched_sends"] = os.environ["PGWEIR_BATCHED_SENDS"]
         self.settings.update(settings or {})
         self.lines = []
@@ -125,7 +127,8 @@ class Pgweir:
             text += ["[users]"] + ["%s = %s" % (key(k), pairs(v)) for k, v in self.users.items()]
         if self.peers:
             text += ["[peers]"] + ["%s = %s" % (k, pairs(v)) for k, v in self.peers.items()]
-        text += ["[%s]" % SECTION] + ["%s = %s" % item for item in self.settings.items() if item[1] is not None]
+        text += ["[%s]" % (SECTION if self.program is None else "pgbouncer")]
+        text += ["%s = %s" % item for item in self.settings.items() if item[1] is not None]
         return "\n".join(text) + "\n"
 
     def write_config(self, **settings):
@@ -144,8 +147,9 @@ class Pgweir:
         env = system.clean_environment()
         env.update(SANITIZER_OPTIONS)
         env.update(self.environment)
-        self.process = subprocess.Popen([*self.through, runnable_binary(), *self.args, self.ini_path], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", env=env,
+        self.process = subprocess.Popen([*self.through, self.program or runnable_binary(), *self.args, self.ini_path],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, cwd="/", env=env,
                                         **({} if self.as_root else system.popen_identity()))
         self._reader = threading.Thread(target=self._read_log, args=(self.process.stdout,), daemon=True)
         self._reader.start()
@@ -204,7 +208,7 @@ class Pgweir:
             return
         died = self.process.poll()
         if died is None:
-            self.signal(signal.SIGQUIT if IS_PGWEIR else signal.SIGTERM)
+            self.signal(signal.SIGQUIT if self.is_pgweir else signal.SIGTERM)
             try:
                 self.process.wait(30 * SLOW)
             except subprocess.TimeoutExpired:
@@ -217,7 +221,7 @@ class Pgweir:
         self.process = None
         reports = [line for line in self.lines if REPORTS.search(line)]
         assert not reports, "sanitizer or assertion report:\n" + "\n".join(self.lines[-400:])
-        fine = (self.expect_status,) if IS_PGWEIR else (self.expect_status, 1)  # PgBouncer 1.18 ends with 1
+        fine = (self.expect_status,) if self.is_pgweir else (self.expect_status, 1)  # PgBouncer 1.18 ends with 1
         assert status in fine, "pgweir ended with status %s:\n%s" % (status, self.log())
 
     # Log.

@@ -294,9 +294,9 @@ TEST(Protocol, WhatEndsIt) {
       {"Q" + be32(0), Step::kFatal, "", "bad packet header"},
       {"Q" + be32(UINT32_MAX), Step::kFatal, "", "bad packet header"},
       {"Q" + be32(ConsoleProtocol::kMostMessage + 1), Step::kFatal, "", "bad packet header"},
-      {typed('Q', "no end"), Step::kFatal, "", "bad packet"},
+      {typed('Q', "no end"), Step::kFatal, "", "incomplete query"},
       {typed('Q', z("RELOAD") + "x"), Step::kFatal, "", "bad packet"},
-      {typed('Q', ""), Step::kFatal, "", "bad packet"},
+      {typed('Q', ""), Step::kFatal, "", "incomplete query"},
   };
   for (const Row& row : rows) {
     Talk talk;

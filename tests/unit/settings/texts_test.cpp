@@ -1,4 +1,5 @@
-// etc/pgweir.ini and man/pgweir.ini.5 are rendered from the table. With PGWEIR_REGENERATE=1 this writes them.
+// etc/pgweir.ini, man/pgweir.ini.5 and the table in docs/migrating.md are rendered from the table. With
+// PGWEIR_REGENERATE=1 this writes them.
 #include <cstdlib>
 
 #include "settings/table.hpp"
@@ -22,6 +23,15 @@ TEST(Texts, TheSampleIniIsTheTables) {
 
 TEST(Texts, TheManualIsTheTables) {
   same_or_written("man/pgweir.ini.5", manual_page());
+}
+
+// The part of docs/migrating.md between two marks.
+TEST(Texts, TheSettingsInTheMigrationGuideAreTheTables) {
+  const std::string name = "docs/migrating.md", begin = "<!-- settings: begin -->\n", end = "<!-- settings: end -->";
+  const std::string text = read_file(std::string(PGWEIR_SOURCE_DIR) + "/" + name);
+  const size_t from = text.find(begin), to = text.find(end);
+  ASSERT_TRUE(from != std::string::npos && to != std::string::npos && from < to);
+  same_or_written(name, text.substr(0, from + begin.size()) + settings_table() + text.substr(to));
 }
 
 TEST(Texts, TheSampleLoadsAsItStands) {
