@@ -172,13 +172,6 @@ void append_head(std::string& out, Exposition form, std::string_view name, std::
   out += cat("# HELP ", family, ' ', help, '\n');
 }
 
-size_t place_of(const Columns& columns, std::string_view name) {
-  for (size_t at = 0; at < columns.size(); ++at) {
-    if (columns[at].name == name) return at;
-  }
-  return SIZE_MAX;
-}
-
 std::string labels_of(const std::vector<std::string_view>& labels, const RowCells& row, bool others) {
   std::string out;
   for (size_t at = 0; at < labels.size(); ++at) {
