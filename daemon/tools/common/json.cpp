@@ -1,5 +1,9 @@
 #include "tools/common/json.hpp"
 
+#include <array>
+#include <cmath>
+#include <cstdio>
+
 #include "tools/common/messages.hpp"
 
 namespace pgweir::tools {
@@ -33,6 +37,13 @@ Json& Json::key(std::string_view name) {
   text_.push_back(':');
   first_ = true;
   return *this;
+}
+
+Json& Json::put(double number) {
+  if (!std::isfinite(number)) return put_null();
+  std::array<char, 512> text{};
+  std::snprintf(text.data(), text.size(), "%.3f", number);
+  return raw(text.data());
 }
 
 Json& Json::open(char brace) {

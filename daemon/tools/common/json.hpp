@@ -30,6 +30,7 @@ class Json {
   requires(!std::same_as<Number, bool> && !std::same_as<Number, char>) Json& put(Number number) {
     return raw(cat(number));
   }
+  Json& put(double number);  // three decimals; null for what is no number
   Json& put_null() { return raw("null"); }
 
   template <class Value>
