@@ -28,7 +28,7 @@ std::string place(const Database& database) {
 }
 
 const std::vector<Column> kPoolColumns = {
-    {"", 1, 1},           {"POOL", 16, 24},        {"MODE", 0, 11},         {"SERVERS AT WORK", 10, 15},
+    {"", 1, 1},           {"POOL", 16, 24},        {"MODE", 0, 11},         {"AT WORK", 10, 15},
     {"", 7, 8, true},     {"IDLE", 4, 5, true},    {"LOG", 3, 5, true},     {"CLIENTS", 7, 7, true},
     {"WAIT", 5, 5, true}, {"LONGEST", 7, 7, true}, {"QU. P99", 0, 7, true}, {"WHY", 1, 1},
 };

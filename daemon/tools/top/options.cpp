@@ -62,7 +62,7 @@ struct OptionRow {
   Result<void> (*apply)(Options& options, const std::string& value);
 };
 using O = Options;
-const OptionRow kRows[] = {
+const OptionRow kOptionRows[] = {
     {{'d', "connection", "CONNINFO", "where the console is (without a password)"}, set_connection},
     {{'i', "interval", "SECONDS", "between two looks (2)"}, set_interval},
     {{'b', "batch", nullptr, "print to standard output; no screen, no keys"}, set<&O::batch>},
@@ -79,7 +79,7 @@ const OptionRow kRows[] = {
 
 std::vector<OptionShape> shapes() {
   std::vector<OptionShape> out;
-  for (const OptionRow& row : kRows)
+  for (const OptionRow& row : kOptionRows)
     out.push_back(row.shape);
   return out;
 }
@@ -91,8 +91,8 @@ Result<Options> read_options(int argc, char** argv) {
   if (!arguments) return arguments.error();
   Options out;
   for (const Given& given : arguments->options) {
-    auto done = kRows[given.row].apply(out, given.value);
-    if (!done) return Error{cat("--", kRows[given.row].shape.name, ": ", done.error().message)};
+    auto done = kOptionRows[given.row].apply(out, given.value);
+    if (!done) return Error{cat("--", kOptionRows[given.row].shape.name, ": ", done.error().message)};
   }
   if (!arguments->operands.empty())
     return Error{cat("\"", arguments->operands.front(), "\" is no option (-d says where the console is)")};

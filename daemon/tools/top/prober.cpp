@@ -1,7 +1,6 @@
 #include "tools/top/prober.hpp"
 
 #include <algorithm>
-#include <regex>
 
 #include "base/text.hpp"
 
@@ -9,17 +8,30 @@ namespace pgweir::tools::top {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience(3);
+constexpr std::chrono::seconds kKnockPatience(3);
 constexpr std::chrono::seconds kPause(2);
 
 Target door_of(const Database& database) {
   Target out;
   out.probe = true;
   out.parameters = {
-      {"dbname", "postgres"}, {"user", "pgweir-top"}, {"passfile", "/dev/null"}, {"gssencmode", "disable"}};
+      {"dbname", "postgres"}, {"user", "pgweir-top"}, {"passfile", "/nonexistent"}, {"gssencmode", "disable"}};
   if (!database.host.empty()) out.parameters.emplace_back("host", database.host);
   if (!database.port.empty()) out.parameters.emplace_back("port", database.port);
   return out;
+}
+
+// Where the SQLSTATE of ": 57P03: " stands: a server has sent the error. npos: libpq has made it.
+size_t sqlstate_at(const std::string& failure) {
+  for (size_t at = failure.find(": "); at != std::string::npos; at = failure.find(": ", at + 1)) {
+    const size_t first = failure.find_first_not_of(' ', at + 1);
+    if (first == std::string::npos || first + 7 > failure.size()) continue;
+    const std::string_view word = std::string_view(failure).substr(first, 5);
+    const bool state =
+        std::all_of(word.begin(), word.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
+    if (state && failure.compare(first + 5, 2, ": ") == 0) return first;
+  }
+  return std::string::npos;
 }
 
 }  // namespace
@@ -27,12 +39,11 @@ Target door_of(const Database& database) {
 Probe judge_knock(const std::string& database, bool connected, bool needs_password, const std::string& failure) {
   Probe out{database, true, ""};
   if (connected || needs_password) return out;
-  static const std::regex kAnswer(": +([0-9A-Z]{5}): ");  // an error with its SQLSTATE: a server has sent it
-  std::smatch found;
-  const bool answer = std::regex_search(failure, found, kAnswer);
-  if (answer && found[1] != "57P03") return out;
+  const size_t state = sqlstate_at(failure);
+  const bool answer = state != std::string::npos;
+  if (answer && failure.compare(state, 5, "57P03") != 0) return out;
   out.answers = false;
-  std::string reason = answer ? found.suffix().str() : failure;
+  std::string reason = answer ? failure.substr(state + 7) : failure;
   if (const size_t at = reason.rfind(" failed: "); !answer && at != std::string::npos) reason.erase(0, at + 9);
   out.reason = reason.substr(0, reason.find(';'));
   return out;
@@ -48,7 +59,7 @@ void Prober::look_at(const Picture& picture) {
     if (door.link || (door.result && Clock::now() < door.last + kPause)) continue;
     door.last = Clock::now();
     door.link = std::make_unique<Link>(door_of(database));
-    door.link->connect(Clock::now() + kPatience);
+    door.link->connect(Clock::now() + kKnockPatience);
   }
 }
 

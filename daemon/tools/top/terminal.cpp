@@ -6,6 +6,8 @@
 #define NCURSES_NOMACROS 1
 #include <ncurses.h>
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <array>
 #include <cstdio>
 #include <cwchar>
@@ -43,6 +45,11 @@ attr_t attributes(Style style, bool colours) {
 Terminal::Terminal(bool colours) {
   if (!::newterm(nullptr, stdout, stdin)) return;
   works_ = true;
+  errors_ = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC); nowhere >= 0) {
+    ::dup2(nowhere, STDERR_FILENO);
+    ::close(nowhere);
+  }
   ::cbreak();
   ::noecho();
   ::nonl();
@@ -61,7 +68,11 @@ Terminal::Terminal(bool colours) {
 }
 
 Terminal::~Terminal() {
-  if (works_) ::endwin();
+  if (!works_) return;
+  ::endwin();
+  if (errors_ < 0) return;
+  ::dup2(errors_, STDERR_FILENO);
+  ::close(errors_);
 }
 
 size_t Terminal::columns() const {

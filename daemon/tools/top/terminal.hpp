@@ -23,6 +23,7 @@ class Terminal {
 
  private:
   bool works_ = false;
+  int errors_ = -1;  // the real standard error: what libpq writes there must not go over the screen
   bool colours_ = false;
 };
 

@@ -149,7 +149,7 @@ Line table_row(const std::vector<Column>& columns, const std::vector<Cell>& cell
 std::vector<Span> bar(double percent, size_t columns, Style style, bool ascii) {
   const double part = std::clamp(percent, 0.0, 100.0) / 100 * static_cast<double>(columns);
   auto full = static_cast<size_t>(part + 0.5);
-  if (full == 0 && percent > 0) full = 1;  // something is not nothing
+  if (full == 0 && percent >= 1) full = 1;  // something is not nothing
   std::string filled;
   std::string empty;
   for (size_t i = 0; i < columns; ++i)

@@ -22,9 +22,7 @@ struct Line {
   bool selected = false;
 
   Line() = default;
-  Line(std::string text, Style style = Style::kPlain) {  // NOLINT: implicit on purpose
-    spans.push_back({std::move(text), style});
-  }
+  explicit Line(std::string text, Style style = Style::kPlain) { spans.push_back({std::move(text), style}); }
   Line& add(std::string text, Style style = Style::kPlain) {
     spans.push_back({std::move(text), style});
     return *this;
@@ -56,9 +54,7 @@ inline constexpr size_t kWide = 110;
 
 struct Cell {
   std::vector<Span> spans;
-  Cell(std::string text, Style style = Style::kPlain) {  // NOLINT: implicit on purpose
-    spans.push_back({std::move(text), style});
-  }
+  explicit Cell(std::string text, Style style = Style::kPlain) { spans.push_back({std::move(text), style}); }
   explicit Cell(std::vector<Span> many) : spans(std::move(many)) {}
 };
 
