@@ -29,7 +29,8 @@ size_t sqlstate_at(const std::string& failure) {
     const std::string_view word = std::string_view(failure).substr(first, 5);
     const bool state =
         std::all_of(word.begin(), word.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
-    if (state && failure.compare(first + 5, 2, ": ") == 0) return first;
+    const bool digits = word.find_first_of("0123456789") != std::string_view::npos;  // FATAL has none
+    if (state && digits && failure.compare(first + 5, 2, ": ") == 0) return first;
   }
   return std::string::npos;
 }

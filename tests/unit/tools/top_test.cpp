@@ -40,7 +40,7 @@ TEST(TopModel, SaysThatCountersBeganAnew) {
   model.add(sample(2'000'000, "3"));
   EXPECT_FALSE(model.picture().measured);
   ASSERT_FALSE(model.picture().problems.empty());
-  EXPECT_NE(model.picture().problems.back().text.find("restarted"), std::string::npos);
+  EXPECT_NE(model.picture().problems.front().text.find("restarted"), std::string::npos);
 }
 
 TEST(TopModel, WaitsAreRedWithTheirReasonAndTheirEndIsTold) {
