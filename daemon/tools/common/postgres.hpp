@@ -31,6 +31,8 @@ class Rows {
   explicit Rows(PGresult* result) : result_(result) {}
 
   int size() const { return PQntuples(result_.get()); }
+  int columns() const { return PQnfields(result_.get()); }
+  const char* name(int column) const { return PQfname(result_.get(), column); }
   bool null(int row, int column) const { return PQgetisnull(result_.get(), row, column) == 1; }
   // Valid as long as the Rows are; empty for NULL.
   std::string_view text(int row, int column) const {
