@@ -161,8 +161,6 @@ bool enter_pool(ClientLogin& login) {
     client.user = hub.books.user(login.user);
     login.known = true;
   }
-  if (client.replication != session::Replication::kNone)
-    return login.refuse("replication is not available through this pool");
   if (!take_seat(login)) return false;
   client.local_pool = &hub.pool_of(hub.books.pool(login.entry, forced.empty() ? login.user : forced));
   if (forced.empty()) keep_for_servers(login);

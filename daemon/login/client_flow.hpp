@@ -74,6 +74,9 @@ Method foreseen_method(const ClientLogin& login);
 net::Task<bool> prove_identity(ClientLogin& login);
 bool enter_pool(ClientLogin& login);
 net::Task<bool> wait_for_welcome(ClientLogin& login);
+// A server that logs in with this client's own settings, for a replication connection (own_server.cpp).
+net::Task<bool> get_own_server(ClientLogin& login);
+bool may_go_on_waiting(ClientLogin& login);  // False: the client is closed
 void send_welcome(ClientLogin& login);
 net::Task<void> pass_cancel_on(ClientLogin& login);
 

@@ -61,7 +61,11 @@ net::Task<void> client_login(session::Hub& hub, session::Client& client) {
   good = co_await prove_identity(login);
   good = good && enter_pool(login);
   if (!good) co_return;
-  if (!login.console) {
+  if (client.replication != session::Replication::kNone && !login.console) {
+    good = co_await get_own_server(login);
+    if (!good) co_return;
+    send_welcome(login);
+  } else if (!login.console) {
     good = co_await wait_for_welcome(login);
     if (!good) co_return;
     send_welcome(login);

@@ -49,15 +49,19 @@ bool take_options(ClientLogin& login, const std::string& text) {
 // `options` first, as PostgreSQL does: what stands in the packet itself wins.
 bool take_settings(ClientLogin& login) {
   for (const auto& [name, value] : login.startup->parameters) {
-    if (name == "options" && !take_options(login, value)) return false;
+    if (name == "replication") login.client.replication = replication_of(value);
   }
   for (const auto& [name, value] : login.startup->parameters) {
-    if (name == "user" || name == "database" || name == "options") continue;
-    if (name == "replication") {
-      login.client.replication = replication_of(value);
-    } else if (!take_setting(login, name, value, "")) {
+    if (name != "options") continue;
+    if (login.client.replication != session::Replication::kNone) {
+      login.client.more().options = value;  // its own server's to read
+    } else if (!take_options(login, value)) {
       return false;
     }
+  }
+  for (const auto& [name, value] : login.startup->parameters) {
+    if (name == "user" || name == "database" || name == "options" || name == "replication") continue;
+    if (!take_setting(login, name, value, "")) return false;
   }
   return true;
 }

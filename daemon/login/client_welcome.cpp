@@ -28,18 +28,6 @@ bool told_of_trouble(ClientLogin& login, const pool::SharedPool& shared, int fai
   return true;
 }
 
-// What else ends the wait. False: the client is closed.
-bool may_go_on_waiting(ClientLogin& login) {
-  session::Client& client = login.client;
-  if (login.gone()) return false;
-  if (client.database->removed) {
-    session::close_client(login.hub, client, Reason::kDatabaseRemoved);
-    return false;
-  }
-  if (login.hub.books.stopping() != pool::Stopping::kNo) return login.refuse("pooler is shutting down");
-  return true;
-}
-
 // Settings that a server of this pool has taken before are not proved again.
 bool all_verified(const ClientLogin& login) {
   const track::ParameterSet& parameters = login.client.parameters;
@@ -51,6 +39,18 @@ bool all_verified(const ClientLogin& login) {
 }
 
 }  // namespace
+
+// What else ends the wait. False: the client is closed.
+bool may_go_on_waiting(ClientLogin& login) {
+  session::Client& client = login.client;
+  if (login.gone()) return false;
+  if (client.database->removed) {
+    session::close_client(login.hub, client, Reason::kDatabaseRemoved);
+    return false;
+  }
+  if (login.hub.books.stopping() != pool::Stopping::kNo) return login.refuse("pooler is shutting down");
+  return true;
+}
 
 net::Task<bool> wait_for_welcome(ClientLogin& login) {
   session::LocalPool& pool = *login.client.local_pool;
@@ -84,7 +84,7 @@ void send_welcome(ClientLogin& login) {
   session::Hub& hub = login.hub;
   session::Client& client = login.client;
   session::LocalPool& pool = *client.local_pool;
-  client.parameters_unproven = !all_verified(login);
+  client.parameters_unproven = !client.server && !all_verified(login);
   fill_unset(client.parameters, login.welcome->tracked);
   hub.draw_cancel_key(client, cancel_secret_size(client.protocol_minor));
   std::string message;
@@ -97,7 +97,7 @@ void send_welcome(ClientLogin& login) {
   wire::append_ready_for_query(message, 'I');
   if (client.state() == pool::ClientState::kAtGate) {
     session::book_wait(hub, client, pool);
-    pool.move(client, pool::ClientState::kIdle);
+    pool.move(client, client.server ? pool::ClientState::kActive : pool::ClientState::kIdle);
   } else {
     pool.join(client, pool::ClientState::kIdle);
   }

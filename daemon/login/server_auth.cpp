@@ -205,6 +205,29 @@ void choose_secret(ServerLogin& login) {
   }
 }
 
+namespace {
+
+// What a replication client asks of the server that is its own. Its wishes beat those of the entry, which come first.
+void add_wishes(wire::Pairs& parameters, const session::Client& client) {
+  const bool logical = client.replication == session::Replication::kLogical;
+  auto set = [&parameters](const std::string& name, const std::string& value) {
+    std::erase_if(parameters, [&name](const auto& pair) { return equal_ignoring_case(pair.first, name); });
+    parameters.emplace_back(name, value);
+  };
+  parameters.emplace_back("replication", logical ? "database" : "true");
+  for (size_t index = 0; index < client.parameters.names()->size(); ++index) {
+    const track::Value& value = client.parameters.value(index);
+    if (value) set(client.parameters.names()->name(index), *value);
+  }
+  if (const auto* extras = client.parameters.extras()) {
+    for (const auto& [name, value] : *extras)
+      set(name, value);
+  }
+  if (client.extras && !client.extras->options.empty()) parameters.emplace_back("options", client.extras->options);
+}
+
+}  // namespace
+
 std::string startup_packet(const ServerLogin& login) {
   const settings::Database& config = *login.config;
   wire::Pairs parameters{{"database", config.dbname.empty() ? login.shared->database->name : config.dbname}};
@@ -215,6 +238,7 @@ std::string startup_packet(const ServerLogin& login) {
   add("datestyle", config.datestyle);
   add("timezone", config.timezone);
   add("application_name", config.application_name);
+  if (login.server.own && login.server.client) add_wishes(parameters, *login.server.client);
   parameters.emplace_back("user", user_of(login));
   std::string packet;
   wire::append_startup(packet, wire::kProtocol30, parameters);

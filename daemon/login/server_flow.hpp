@@ -82,7 +82,7 @@ ServerStep on_login_message(ServerLogin& login, char type, ByteView body);
 // One AuthenticationXXX message.
 ServerStep on_authentication(ServerLogin& login, ByteView body);
 net::Task<bool> send_final_proof(ServerLogin& login);
-// The startup packet: the entry's own settings, nothing of any client.
+// The startup packet: the entry's own settings, and what the owner of an own server has asked for.
 std::string startup_packet(const ServerLogin& login);
 
 // Connected and secured; the peer is in server.stream.

@@ -145,7 +145,7 @@ net::Task<bool> settle(ServerLogin& login) {
   Exchange exchange(login.hub, login.server, "a login");
   exchange.inbox.give(login.inbox.take_rest());
   exchange.deadline = login.deadline;
-  if (!login.config->connect_query.empty()) exchange.ask(login.config->connect_query);
+  if (!login.config->connect_query.empty() && !login.server.own) exchange.ask(login.config->connect_query);
   Drained drained = co_await drain(exchange);
   if (login.gone()) co_return false;
   if (!exchange.error.empty()) {
@@ -164,6 +164,41 @@ void share_texts(track::ParameterSet& server, const pool::Welcome* before) {
     const track::Value& value = server.value(index);
     if (known && value && *known == *value) server.set_value(index, known);
   }
+}
+
+// To its owner, whose login goes on. The pool's welcome and its troubles are those of pooled servers.
+void succeed_for_owner(ServerLogin& login) {
+  session::Hub& hub = login.hub;
+  session::Server& server = login.server;
+  session::Client& owner = *server.client;
+  server.last_activity = server.answered_at = server.attached_at = hub.now();
+  server.served = true;
+  server.overdue_at = kNever;
+  for (size_t index = 0; index < hub.tracked->size(); ++index) {
+    const track::Value& value = server.parameters.value(index);
+    if (!value) continue;
+    login.welcome->tracked.set_value(index, value);
+    owner.parameters.set_value(index, value);
+  }
+  prepare_greeting(*login.welcome);
+  owner.more().welcome = std::move(login.welcome);
+  login.stop_counting();
+  if (!server.local_pool->move(server, pool::ServerState::kActive))
+    return impossible(hub, &owner, &server, "login of a replication client's server");
+  server.stream.set_handler(&hub.server_handler(), &server);
+  resume(hub, owner);
+}
+
+// Whom the server has said no to hears it; others may try again (own_server.cpp).
+void fail_owner(ServerLogin& login) {
+  session::Hub& hub = login.hub;
+  const LoginFailure& failure = login.failure;
+  session::Client* owner = login.server.client;
+  session::take_own_back(hub, login.server);
+  login.server.stream.close();
+  session::close_server(hub, login.server, failure.reason, failure.text);
+  login.stop_counting();
+  if (owner && failure.tell) session::close_client(hub, *owner, Reason::kLoginRefused, failure.text, failure.sqlstate);
 }
 
 void succeed(ServerLogin& login) {
@@ -210,6 +245,8 @@ net::Task<void> server_login(session::Hub& hub, session::Server& server) {
   }
   if (login.gone()) {
     let_go(hub, server);
+  } else if (login.server.own) {
+    good ? succeed_for_owner(login) : fail_owner(login);
   } else if (good) {
     succeed(login);
   } else {

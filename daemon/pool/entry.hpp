@@ -42,6 +42,7 @@ class ServerEntry : public Hook<> {
   bool counted_closing = false;  // it is in SharedPool::closing: closing, or about to be
   bool cancel_in_doubt = false;  // one was given up and may still arrive: nobody else may get this server
   bool resolving = false;        // logging in: the name of its host is being looked up
+  bool own = false;              // made for one client, with which it ends: never pooled
   bool answering = false;        // tested, because it answers an auth_query: nobody can count on it
   bool served = false;           // it has been attached to a client
   bool dirty_session = false;    // its session may differ from a fresh one in ways a reset query must undo

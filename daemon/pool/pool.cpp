@@ -166,8 +166,9 @@ std::optional<Unfit> Pool::unfit(ServerEntry& server, const Condition& condition
   if (paused) return Unfit::kPaused;
   if (take_lifetime_turn(server, now)) return Unfit::kLifetime;
   int most = shared_->servers.limit();
-  if (most > 0 && take_closing_turn(server, most + shared_->reserve.load(std::memory_order_relaxed)))
-    return Unfit::kSurplus;
+  const int claims = shared_->claims.load(std::memory_order_relaxed);
+  const int keep = claims > 0 ? most - claims : most + shared_->reserve.load(std::memory_order_relaxed);
+  if (most > 0 && take_closing_turn(server, keep)) return claims > 0 ? Unfit::kEvicted : Unfit::kSurplus;
   return std::nullopt;
 }
 
@@ -224,6 +225,15 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
   return answer;
 }
 
+// Servers that log in for whoever comes first.
+size_t Pool::pooled_logins() const {
+  size_t count = 0;
+  const auto& logins = servers(ServerState::kLogin);
+  for (const ServerEntry* server = logins.front(); server; server = logins.next(*server))
+    count += server->own ? 0 : 1;
+  return count;
+}
+
 // Servers that are being checked or reset.
 size_t Pool::tested_soon() const {
   size_t count = 0;
@@ -264,7 +274,7 @@ Supply Pool::next_supply(size_t waiting, size_t demand, Micros now, Bell* bell) 
     return step;
   }
   // Servers that come without our doing more: those that log in and those that are being checked or reset.
-  size_t logins = servers(ServerState::kLogin).size();
+  size_t logins = pooled_logins();
   size_t coming = logins + tested_soon();
   if (waiting > 0 && coming < demand) {
     if (auto worker = shared_->idle_elsewhere(worker_)) {
@@ -288,6 +298,7 @@ Supply Pool::next_supply(size_t waiting, size_t demand, Micros now, Bell* bell) 
   const auto* first = clients(ClientState::kWaiting).front();
   bool reserve_open = first && rules_.reserve_timeout > 0 && now - first->wait_start > rules_.reserve_timeout;
   int allowance = reserve_open ? shared_->reserve.load(std::memory_order_relaxed) : 0;
+  allowance -= shared_->claims.load(std::memory_order_relaxed);
   Limit refused = Limit::kNone;
   step.slot = Slot::acquire(shared_, bell, allowance, &refused);
   if (step.slot) {

@@ -40,6 +40,7 @@ enum class Unfit : uint8_t {
   kPaused,
   kLifetime,
   kSurplus,
+  kEvicted,  // a replication client waits for its slot
   kIdleTooLong,
 };
 
@@ -144,6 +145,7 @@ class Pool {
   size_t tested_soon() const;
   Cause cause_of_coming() const;
   Supply next_supply(size_t waiting, size_t demand, Micros now, Bell* bell);
+  size_t pooled_logins() const;
   void publish_wait();
   void publish_idle();
   std::optional<Unfit> unfit(ServerEntry& server, const Condition& condition, Micros now, bool paused);

@@ -120,6 +120,7 @@ class SharedPool {
   Quota servers;                              // pool_size
   std::atomic<int> reserve{0};                // reserve_pool_size
   std::atomic<int> minimum{0};                // min_pool_size
+  std::atomic<int> claims{0};                 // replication clients that wait for a slot: pooled servers make room
   std::atomic<int> closing{0};                // servers that keep their slot until PostgreSQL has closed its side
   std::atomic<int> logins{0};                 // servers logging in now, all workers
   std::atomic<Micros> next_lifetime_kill{0};  // server_lifetime kills of one pool are spaced

@@ -56,7 +56,7 @@ inline constexpr auto kClientMoves = [] {
   using enum ClientState;
   Moves<ClientState, kClientStates> moves;
   moves.add(kLogin, {kAtGate, kIdle, kConsole, kCancel, kGone});
-  moves.add(kAtGate, {kIdle, kGone});
+  moves.add(kAtGate, {kIdle, kActive, kGone});  // kActive: has got a server of its own
   moves.add(kIdle, {kActive, kWaiting, kGone});
   moves.add(kWaiting, {kActive, kIdle, kGone});
   moves.add(kActive, {kIdle, kLogin, kGone});  // kLogin: has been given a server for auth_query, and goes on

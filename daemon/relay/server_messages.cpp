@@ -220,7 +220,7 @@ Relay::Scan Relay::on_ready(Server& server, Piece& piece, const track::Match& ma
     }
     client.xact_start = answered ? 0 : now;
   }
-  settings::PoolMode mode = client.local_pool->rules().mode;
+  settings::PoolMode mode = session::mode_of(client);
   if (mode == settings::PoolMode::kStatement && server.transaction != 'I') {
     close_client(hub_, client, Reason::kTransactionInStatementMode);
     return after_ready(server);
@@ -242,7 +242,7 @@ void Relay::release_if_over(Server& server) {
   Client& client = *server.client;
   bool over = server.replies.all_answered() && server.transaction == 'I' && client.body_left == 0;
   if (!over) return;
-  if (client.local_pool->rules().mode == settings::PoolMode::kSession) {
+  if (session::mode_of(client) == settings::PoolMode::kSession) {
     const bool leave = hub_.books.stopping() == pool::Stopping::kDrain && !server.replies.ambiguous();
     if (leave) close_client(hub_, client, Reason::kDraining);
     return;

@@ -52,9 +52,10 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   server->client = nullptr;
   if (server->retry) server->retry->stop();
   if (fate == Fate::kClose || client.replication != Replication::kNone) {
-    // What still runs there would go on without anybody to read it.
-    if (!server->replies.empty()) hub.cancel_abandoned(*server);
-    close_server(hub, *server, reason);
+    // What still runs there would go on without anybody to read it. A replication stream reads of its end itself.
+    if (!server->replies.empty() && !server->replies.in_copy_both()) hub.cancel_abandoned(*server);
+    const bool left = client.replication != Replication::kNone && fate != Fate::kClose;
+    close_server(hub, *server, left ? Reason::kReplicationClientClosed : reason);
     return;
   }
   if (clean && server->transaction == 'I') {
@@ -88,6 +89,7 @@ Reason reason_of(pool::Unfit unfit) {
     case pool::Unfit::kPaused: return Reason::kPauseMode;
     case pool::Unfit::kLifetime: return Reason::kServerLifetime;
     case pool::Unfit::kSurplus: return Reason::kServerSurplus;
+    case pool::Unfit::kEvicted: return Reason::kServerEvicted;
     case pool::Unfit::kIdleTooLong: return Reason::kServerIdleTimeout;
   }
   return Reason::kServerNotReady;
@@ -179,6 +181,26 @@ void link(Hub& hub, Client& client, Server& server) {
   server.set_error.clear();
   server.held_until_proven = client.parameters_unproven;
   if (client.parameters_unproven) server.proving = track::settings_of(client.parameters);
+}
+
+void give_own(Client& owner, Server& server) {
+  server.own = true;
+  server.client = &owner;
+  server.replies.allow_copy_both();
+  owner.server = &server;
+  ++server.local_pool->own_servers;
+}
+
+void take_own_back(Hub& hub, Server& server) {
+  if (!server.client) return;
+  server.client->server = nullptr;
+  resume(hub, *server.client);
+  server.client = nullptr;
+}
+
+bool shares_limit(const pool::SharedPool& one, const pool::SharedPool& other, pool::Limit limit) {
+  if (limit == pool::Limit::kPool) return &one == &other;
+  return &one != &other && (limit == pool::Limit::kDatabase ? one.database == other.database : one.user == other.user);
 }
 
 void start_lookup(Hub& hub, Client& client, std::shared_ptr<LookupTicket> ticket) {
@@ -277,7 +299,7 @@ void feed(Hub& hub, LocalPool& pool, bool refused) {
   for (;;) {
     // Logins that wait need a server only as long as there is no welcome; they are resumed a little later.
     const auto& at_gate = pool.clients(pool::ClientState::kAtGate);
-    size_t greetings = at_gate.empty() || pool.shared().welcome() ? 0 : at_gate.size();
+    size_t greetings = pool.shared().welcome() ? 0 : at_gate.size() - pool.wanting_own;
     if (refused) greetings = std::max<size_t>(greetings, 1);
     pool::Supply step = pool.supply(greetings, hub.now(), hub.paused(pool), hub.bell());
     using Step = pool::Supply::Step;
@@ -376,6 +398,7 @@ void bury(Hub& hub, Server& server) {
   // The slot first, then the count of those that close: nobody may see one live server more than there is.
   server.slot.give_back();
   server.local_pool->leave(server, pool::ServerState::kGone);
+  if (server.own) --server.local_pool->own_servers;
   hub.dead_servers.push_back(hub.servers.remove(server));
 }
 

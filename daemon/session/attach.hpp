@@ -25,6 +25,14 @@ void book_wait(Hub& hub, Client& client, LocalPool& pool);
 // the client's.
 void link(Hub& hub, Client& client, Server& server);
 
+// `server` is to log in for `owner` only, a replication client at the gate. They are linked from now on: each ends with
+// the other.
+void give_own(Client& owner, Server& server);
+// They are not any more, and `server`, which still logs in, is to be closed. The owner's login hears of it.
+void take_own_back(Hub& hub, Server& server);
+// Does a server less in one of these pools make room for the other under that limit?
+bool shares_limit(const pool::SharedPool& one, const pool::SharedPool& other, pool::Limit limit);
+
 // `client`, which logs in, has been given a server for auth_query: both leave each other, the client its pool, and the
 // server is asked what `ticket` says.
 void start_lookup(Hub& hub, Client& client, std::shared_ptr<LookupTicket> ticket);

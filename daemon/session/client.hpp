@@ -65,8 +65,10 @@ struct ClientExtras {
   // The portal bound last that deallocates a name, and that name; empty: there is none.
   std::string deallocating_portal;
   std::string deallocates;
-  net::Gate* served = nullptr;  // of a login that waits for a server to ask: opened when it has one
-  Micros notified_wait = 0;     // wait_start of the wait that query_wait_notify has told it of
+  net::Gate* served = nullptr;                   // of a login that waits for a server: opened when there are news of it
+  std::string options;                           // of a replication client, as it gave them
+  std::shared_ptr<const pool::Welcome> welcome;  // ... what its own server has said
+  Micros notified_wait = 0;                      // wait_start of the wait that query_wait_notify has told it of
 };
 
 class Client final : public pool::ClientEntry, public End, public Hook<ReadyTag> {

@@ -92,17 +92,18 @@ class Hub {
   // -- effects that workers/ implements --
   // This worker's part of the pool; made at the first call.
   virtual LocalPool& pool_of(const std::shared_ptr<pool::SharedPool>& shared) = 0;
-  virtual std::vector<LocalPool*> pools() = 0;                // all of this worker
-  virtual net::StreamHandler& client_handler() = 0;           // the relay's, for logged-in clients
-  virtual net::StreamHandler& server_handler() = 0;           // the relay's, for active and idle servers
-  virtual net::StreamHandler& closing_handler() = 0;          // for servers that wait for the end of the stream
-  virtual void client_ready(Client& client) = 0;              // logged in: to the relay, or to the console's driver
-  virtual void launch(LocalPool& pool, pool::Slot slot) = 0;  // log a new server in
-  virtual void start_reset(Server& server) = 0;               // server_reset_query, then returned()
-  virtual void start_check(Server& server) = 0;               // server_check_query, then returned()
-  virtual void start_lookup(Server& server) = 0;              // auth_query (server.lookup), then returned()
-  virtual void cancel_abandoned(Server& server) = 0;          // a cancel request for a server about to be closed
-  virtual void start_clean_up(Server& server) = 0;            // cancel, drain, roll back within the budget
+  virtual std::vector<LocalPool*> pools() = 0;        // all of this worker
+  virtual net::StreamHandler& client_handler() = 0;   // the relay's, for logged-in clients
+  virtual net::StreamHandler& server_handler() = 0;   // the relay's, for active and idle servers
+  virtual net::StreamHandler& closing_handler() = 0;  // for servers that wait for the end of the stream
+  virtual void client_ready(Client& client) = 0;      // logged in: to the relay, or to the console's driver
+  // Log a new server in: for the pool, or for `owner`, a replication client, to which it is linked at once.
+  virtual void launch(LocalPool& pool, pool::Slot slot, Client* owner = nullptr) = 0;
+  virtual void start_reset(Server& server) = 0;       // server_reset_query, then returned()
+  virtual void start_check(Server& server) = 0;       // server_check_query, then returned()
+  virtual void start_lookup(Server& server) = 0;      // auth_query (server.lookup), then returned()
+  virtual void cancel_abandoned(Server& server) = 0;  // a cancel request for a server about to be closed
+  virtual void start_clean_up(Server& server) = 0;    // cancel, drain, roll back within the budget
   virtual void send_server(unsigned worker, std::unique_ptr<Server> server) = 0;
   virtual void ask_for_server(unsigned worker, pool::SharedPool& shared) = 0;
   virtual void evict_for(LocalPool& pool, pool::Limit limit) = 0;  // close the longest idle server under that limit

@@ -4,6 +4,7 @@
 
 #include "net/wait.hpp"
 #include "pool/pool.hpp"
+#include "session/client.hpp"
 #include "session/counters.hpp"
 #include "session/latencies.hpp"
 #include "track/parameters.hpp"
@@ -19,11 +20,18 @@ class LocalPool final : public pool::Pool {
   Latencies latencies;
   pool::WaitLog::Shares waited{};  // by cause, of the waits that ended with a server
   track::SharedSets parameters;
+  size_t wanting_own = 0;  // of its clients at the gate: those of replication, whom no pooled server helps
+  size_t own_servers = 0;  // servers that belong to one client each
 
   // Somebody waits for a server, or for the welcome that the first one brings.
   bool wanted() const {
     return !clients(pool::ClientState::kWaiting).empty() || !clients(pool::ClientState::kAtGate).empty();
   }
 };
+
+// Replication clients keep their server, whatever the pool's mode.
+inline settings::PoolMode mode_of(const Client& client) {
+  return client.replication == Replication::kNone ? client.local_pool->rules().mode : settings::PoolMode::kSession;
+}
 
 }  // namespace pgweir::session

@@ -89,6 +89,8 @@ constexpr std::array<ReasonRow, static_cast<size_t>(Reason::kCount)> kRows = {{
     {Reason::kServerEvicted, "server_evicted", Level::kLog, "evicted", "", "", Fate::kNone},
     {Reason::kServerSurplus, "server_surplus", Level::kLog, "too many servers in the pool", "", "", Fate::kNone},
     {Reason::kServerObsolete, "server_obsolete", Level::kLog, "close_needed", "", "", Fate::kNone},
+    {Reason::kReplicationClientClosed, "replication_client_closed", Level::kLog, "replication client was closed", "",
+     "", Fate::kNone},
     {Reason::kServerNotReady, "server_not_ready", Level::kLog, "client disconnect while server was not ready", "", "",
      Fate::kNone},
     {Reason::kServerCancelInDoubt, "server_cancel_in_doubt", Level::kLog, "a cancel request may still arrive", "", "",

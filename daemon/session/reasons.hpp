@@ -68,6 +68,7 @@ enum class Reason : uint8_t {
   kServerEvicted,
   kServerSurplus,
   kServerObsolete,
+  kReplicationClientClosed,
   kServerNotReady,       // released or abandoned in the middle of work, beyond the clean-up budget
   kServerCancelInDoubt,  // a cancel request was given up that may still hit whoever has this server
   kServerConnectFailed,

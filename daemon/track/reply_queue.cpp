@@ -45,7 +45,7 @@ Expected ReplyQueue::expect(Kind kind, Action action, NotePtr note, uint64_t sta
       ++copy_syncs_;  // ignored in copy-in mode
       return Expected::kSwallowed;
     }
-  } else if (marker(kind) && count_ == 0) {
+  } else if (marker(kind) && (count_ == 0 || in_copy_both())) {
     return Expected::kSwallowed;
   }
   if (action != Action::kLocal && !marker(kind)) open_batch_ = extended(kind);
@@ -134,11 +134,11 @@ bool ReplyQueue::accepts(const Entry& head, char type, bool* last) const {
       *last = type == 'Z';
       if (*last) return head.finished;
       return type == 'T' || type == 'D' || type == 'C' || type == 'I' || type == 'E' || type == 'G' || type == 'H' ||
-             type == 'W' || type == 'd' || type == 'c';
+             (type == 'W' && allow_copy_both_) || type == 'd' || type == 'c';
+    case Kind::kCopyBoth: return type == 'd' || type == 'c' || type == 'C' || type == 'E';
     case Kind::kExecute:
       *last = type == 'C' || type == 'I' || type == 's';
-      return *last || type == 'D' || type == 'G' || type == 'H' || type == 'W' || type == 'd' || type == 'c' ||
-             type == 'E';
+      return *last || type == 'D' || type == 'G' || type == 'H' || type == 'd' || type == 'c' || type == 'E';
     case Kind::kParse: *last = type == '1'; break;
     case Kind::kBind: *last = type == '2'; break;
     case Kind::kClose: *last = type == '3'; break;
@@ -149,6 +149,17 @@ bool ReplyQueue::accepts(const Entry& head, char type, bool* last) const {
     case Kind::kCopyFail: return false;
   }
   return *last || type == 'E';
+}
+
+// A replication stream begins with the server's CopyBothResponse. It is over for the server with its CopyDone, behind
+// which the results of the command come (the next timeline), with an error, or with a CommandComplete at once: so
+// PostgreSQL parts from a standby when it shuts down. The rest is as with any query.
+void ReplyQueue::follow_copy_both(Entry& head, char type) {
+  if (type == 'W') {
+    head.kind = Kind::kCopyBoth;
+  } else if (head.kind == Kind::kCopyBoth && type != 'd') {
+    head.kind = Kind::kQuery;
+  }
 }
 
 Match ReplyQueue::match(char type, ByteView body, Visitor dropped, void* context) {
@@ -169,6 +180,7 @@ Match ReplyQueue::match(char type, ByteView body, Visitor dropped, void* context
   if (!accepts(head, type, &last)) return match;
   head.begun = true;
   head.finished = type == 'C' || type == 'I' || type == 'E' || type == 'V';
+  if (allow_copy_both_) follow_copy_both(head, type);
   match.kind = head.kind;
   match.statement = head.statement;
   match.verdict = head.action == Action::kHide ? Match::Verdict::kHide : Match::Verdict::kForward;
@@ -204,8 +216,8 @@ bool ReplyQueue::take_local(Kind* kind, NotePtr* note) {
 }
 
 std::string ReplyQueue::owed_text() const {
-  static constexpr const char* kNames[] = {"Query", "Parse", "Bind",         "Describe", "Execute",
-                                           "Close", "Sync",  "FunctionCall", "CopyDone", "CopyFail"};
+  static constexpr const char* kNames[] = {"Query", "Parse",        "Bind",     "Describe", "Execute", "Close",
+                                           "Sync",  "FunctionCall", "CopyDone", "CopyFail", "CopyBoth"};
   std::string out = "nothing owed";
   if (count_ > 0) {
     const Entry& head = at(0);

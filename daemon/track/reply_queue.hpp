@@ -27,6 +27,7 @@ enum class Kind : uint8_t {
   kFunctionCall,
   kCopyDone,  // markers: no answer of their own
   kCopyFail,
+  kCopyBoth,  // what a query on a replication connection turns into while both sides may send CopyData
 };
 
 enum class Action : uint8_t {
@@ -141,6 +142,10 @@ class ReplyQueue {
   // An error has ended the batch, and its Sync has not been sent yet: the server ignores what comes before it.
   bool skipping() const { return skipping_; }
   bool in_copy_in() const { return copy_in_; }
+  // A replication stream runs: it has no end that one could wait for.
+  bool in_copy_both() const { return count_ > 0 && at(0).kind == Kind::kCopyBoth; }
+  // Only on a replication connection may a query be answered by CopyBothResponse. For the connection's whole life.
+  void allow_copy_both() { allow_copy_both_ = true; }
   bool copy_in_extended() const { return copy_in_ && count_ > 0 && at(0).kind == Kind::kExecute; }
   // A Sync reached a COPY IN that then failed: the server ignored it, or answers it with one ReadyForQuery more, as the
   // Sync came before or after the failure. Ends with the next answer that is not a ReadyForQuery; until then one that
@@ -207,6 +212,7 @@ class ReplyQueue {
   static bool marker(Kind kind) { return kind == Kind::kCopyDone || kind == Kind::kCopyFail; }
   static bool extended(Kind kind) { return kind <= Kind::kClose && kind != Kind::kQuery; }
   bool accepts(const Entry& head, char type, bool* last) const;
+  void follow_copy_both(Entry& head, char type);
 
   std::vector<Entry> ring_;  // a power of two
   size_t head_ = 0;
@@ -215,6 +221,7 @@ class ReplyQueue {
   bool skipping_ = false;       // the server ignores everything until a Sync that has not been sent yet
   bool copy_in_ = false;        // it waits for CopyData
   bool copy_end_sent_ = false;  // CopyDone or CopyFail is on its way
+  bool allow_copy_both_ = false;
   uint32_t copy_syncs_ = 0;     // Syncs that this COPY IN ignores, if it does not fail first
   uint32_t spare_readies_ = 0;  // answers to such Syncs that may still come
   size_t named_ = 0;            // entries that are `named`

@@ -9,7 +9,7 @@ namespace pgweir::track {
 namespace {
 
 constexpr uint8_t kVersion = 1;
-enum Flag : uint8_t { kOpenBatch = 1, kSkipping = 2, kCopyIn = 4, kCopyEndSent = 8 };
+enum Flag : uint8_t { kOpenBatch = 1, kSkipping = 2, kCopyIn = 4, kCopyEndSent = 8, kAllowCopyBoth = 16 };
 enum EntryFlag : uint8_t { kBegun = 1, kNoted = 2, kHasStatement = 4, kSent = 8, kFinished = 16 };
 constexpr unsigned kDoomShift = 5;  // two bits of an entry's flags
 
@@ -55,6 +55,7 @@ void ReplyQueue::save(std::string& out) const {
   if (skipping_) flags |= kSkipping;
   if (copy_in_) flags |= kCopyIn;
   if (copy_end_sent_) flags |= kCopyEndSent;
+  if (allow_copy_both_) flags |= kAllowCopyBoth;
   out.push_back(static_cast<char>(kVersion));
   out.push_back(static_cast<char>(flags));
   append_be32(out, copy_syncs_);
@@ -77,7 +78,7 @@ bool ReplyQueue::restore(ByteView saved, StatementRegistry& registry) {
     uint8_t action = reader.u8();
     uint8_t entry_flags = reader.u8();
     NotePtr note = read_note(reader, entry_flags, registry);
-    known = kind <= static_cast<uint8_t>(Kind::kCopyFail) && action <= static_cast<uint8_t>(Action::kLocal);
+    known = kind <= static_cast<uint8_t>(Kind::kCopyBoth) && action <= static_cast<uint8_t>(Action::kLocal);
     if (!known || !reader.ok()) break;
     push(static_cast<Kind>(kind), static_cast<Action>(action), std::move(note));
     at(count_ - 1).begun = (entry_flags & kBegun) != 0;
@@ -91,6 +92,7 @@ bool ReplyQueue::restore(ByteView saved, StatementRegistry& registry) {
   skipping_ = (flags & kSkipping) != 0;
   copy_in_ = (flags & kCopyIn) != 0;
   copy_end_sent_ = (flags & kCopyEndSent) != 0;
+  allow_copy_both_ = (flags & kAllowCopyBoth) != 0;
   return true;
 }
 

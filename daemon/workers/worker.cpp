@@ -306,7 +306,7 @@ std::vector<LocalPool*> Worker::pools() {
   return all;
 }
 
-void Worker::launch(LocalPool& pool, pool::Slot slot) {
+void Worker::launch(LocalPool& pool, pool::Slot slot, Client* owner) {
   Server& server = servers.add(std::make_unique<Server>());
   server.id = next_id();
   server.connected_at = server.last_activity = now();
@@ -315,6 +315,7 @@ void Worker::launch(LocalPool& pool, pool::Slot slot) {
   server.shared_pool = pool.shared_ptr();
   server.generation = pool.shared().database->generation.load();
   pool.join(server, ServerState::kLogin);
+  if (owner) session::give_own(*owner, server);
   expect_end(*this, server, snapshot->global.server_connect_timeout);
   run_flow(server, login::server_login(*this, server));
 }
@@ -370,9 +371,7 @@ void Worker::evict_for(LocalPool& pool, pool::Limit limit) {
   pool.next_eviction = now() + 20 * kMillisecond;  // one at a time: the slot comes back when it is really closed
   if (evict_here(pool.shared(), limit)) return;
   for (const auto& other : books.pools()) {
-    bool same =
-        limit == pool::Limit::kDatabase ? other->database == pool.shared().database : other->user == pool.shared().user;
-    if (!same || other->id == pool.shared().id) continue;
+    if (!session::shares_limit(*other, pool.shared(), limit)) continue;
     if (auto holder = other->idle_elsewhere(worker)) {
       return parts_.fleet.post(*holder, EvictIdle{pool.shared_ptr(), limit});
     }

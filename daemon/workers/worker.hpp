@@ -48,7 +48,7 @@ class Worker final : public session::Hub, private net::Turn {
   net::StreamHandler& server_handler() override { return relay_.server_handler(); }
   net::StreamHandler& closing_handler() override { return closing_; }
   void client_ready(session::Client& client) override;
-  void launch(session::LocalPool& pool, pool::Slot slot) override;
+  void launch(session::LocalPool& pool, pool::Slot slot, session::Client* owner = nullptr) override;
   void start_reset(session::Server& server) override;
   void start_check(session::Server& server) override;
   void start_lookup(session::Server& server) override;

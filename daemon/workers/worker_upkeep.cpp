@@ -36,7 +36,8 @@ void Worker::on_tick(Micros now) {
   if (!upkeep) return;
   std::erase_if(pools_, [](const auto& item) {
     const LocalPool& pool = *item.second;
-    return pool.shared().database->removed.load() && pool.empty() && !pool.welcome_gate.waited_for();
+    return pool.shared().database->removed.load() && pool.empty() && !pool.welcome_gate.waited_for() &&
+           pool.wanting_own == 0;
   });
 }
 
@@ -58,8 +59,11 @@ void Worker::look_after(LocalPool& pool, Micros now) {
   }
   if (paused) {
     auto& logins = pool.servers(ServerState::kLogin);
-    while (auto* entry = logins.front())
-      close_server(*this, static_cast<Server&>(*entry), Reason::kPauseMode);
+    while (auto* entry = logins.front()) {
+      auto& server = static_cast<Server&>(*entry);
+      if (server.own) session::take_own_back(*this, server);
+      close_server(*this, server, Reason::kPauseMode);
+    }
   }
   check_waiting(pool, now);
   check_active(pool, now);
@@ -92,7 +96,7 @@ void Worker::check_waiting(LocalPool& pool, Micros now) {
 void Worker::check_active(LocalPool& pool, Micros now) {
   const pool::Rules& rules = pool.rules();
   if (rules.query_timeout <= 0 && rules.idle_transaction_timeout <= 0 && rules.transaction_timeout <= 0 &&
-      !rules.fast_close) {
+      !rules.fast_close && pool.own_servers == 0) {
     return;
   }
   auto& active = pool.servers(ServerState::kActive);
@@ -107,13 +111,16 @@ void Worker::check_active(LocalPool& pool, Micros now) {
     bool idle = at_rest || (!running && server.transaction != 'I');
     Micros idle_since = at_rest ? std::max(server.last_activity, client->last_request) : server.answered_at;
     uint32_t generation = pool.shared().database->generation.load();
-    if (running && over(client->query_start, rules.query_timeout, now)) {
+    // A replication stream has no end, nor is it a transaction; what limits it is a client that does not speak.
+    const bool stream = server.replies.in_copy_both();
+    const Micros asked = stream ? client->last_request : client->query_start;
+    if (running && over(asked, rules.query_timeout, now)) {
       close_client(*this, *client, Reason::kQueryTimeout);
     } else if (idle && over(idle_since, rules.idle_transaction_timeout, now)) {
       close_client(*this, *client, Reason::kIdleTransactionTimeout);
-    } else if (in_transaction && over(client->xact_start, rules.transaction_timeout, now)) {
+    } else if (in_transaction && !stream && over(client->xact_start, rules.transaction_timeout, now)) {
       close_client(*this, *client, Reason::kTransactionTimeout);
-    } else if (rules.fast_close && !in_transaction && server.generation != generation) {
+    } else if (server.generation != generation && (server.own || (rules.fast_close && !in_transaction))) {
       close_client(*this, *client, Reason::kConfigChanged);
     }
   }
@@ -152,9 +159,7 @@ void Worker::keep_minimum(LocalPool& pool) {
 bool Worker::evict_here(pool::SharedPool& wanted, pool::Limit limit) {
   Server* victim = nullptr;
   for (LocalPool* pool : pools()) {
-    bool same = limit == pool::Limit::kDatabase ? pool->shared().database == wanted.database
-                                                : pool->shared().user == wanted.user;
-    if (!same || &pool->shared() == &wanted) continue;
+    if (!session::shares_limit(pool->shared(), wanted, limit)) continue;
     auto* candidate = static_cast<Server*>(pool->eviction_candidate());
     if (candidate && (!victim || candidate->last_activity < victim->last_activity)) victim = candidate;
   }

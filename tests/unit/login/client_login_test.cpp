@@ -243,8 +243,6 @@ TEST_F(ClientLogin, HostileBeginnings) {
       {startup({{"user", "plain"}, {"database", "db"}, {"bad name", "1"}}), "unsupported startup parameter: bad name"},
       {startup({{"user", "plain"}, {"database", "db"}, {"options", "-c bad;name=1"}}),
        "unsupported startup parameter in options: bad;name"},
-      {startup({{"user", "plain"}, {"database", "db"}, {"replication", "true"}}),
-       "replication is not available through this pool"},
       {startup({{"user", "plain"}, {"database", "nowhere"}}), "no such database: nowhere"},
       {startup({{"user", "ghost"}, {"database", "db"}}), "\"trust\" authentication failed"},
       {startup({{"user", "plain"}, {"database", "pgweir"}}), "not allowed"},

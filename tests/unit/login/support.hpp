@@ -90,7 +90,7 @@ class LoginHub final : public test::TestHub {
   }
 
   // -- session::Hub --
-  void launch(session::LocalPool& pool, pool::Slot slot) override {
+  void launch(session::LocalPool& pool, pool::Slot slot, session::Client* /*owner*/ = nullptr) override {
     ++launches;
     session::Server& server = add_server(pool, std::move(slot));
     run(server, server_login(*this, server));

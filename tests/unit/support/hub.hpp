@@ -128,7 +128,7 @@ class TestHub : public session::Hub, protected net::Turn {
   net::StreamHandler& server_handler() override { return server_handler_; }
   net::StreamHandler& closing_handler() override { return closing_handler_; }
   void client_ready(session::Client& client) override { ready.push_back(&client); }
-  void launch(session::LocalPool& pool, pool::Slot slot) override {
+  void launch(session::LocalPool& pool, pool::Slot slot, session::Client* /*owner*/ = nullptr) override {
     note("launch", pool.shared().user->name);
     add_server(pool, std::move(slot));
   }

@@ -17,13 +17,13 @@ using Verdict = Match::Verdict;
 struct Dropped {
   std::string kinds;
   static void see(void* context, Kind kind, Action, StatementNote*) {
-    static constexpr char kLetters[] = "QPBDECSFcf";
+    static constexpr char kLetters[] = "QPBDECSFcfW";
     static_cast<Dropped*>(context)->kinds.push_back(kLetters[static_cast<int>(kind)]);
   }
 };
 
 Kind kind_of(char letter) {
-  static const std::string letters = "QPBDECSFcf";
+  static const std::string letters = "QPBDECSFcfW";
   return static_cast<Kind>(letters.find(letter));
 }
 
@@ -54,6 +54,108 @@ TEST_F(Ledger, NothingIsOwedAtFirst) {
   refuses('Z');
   refuses('C');
   refuses('D');
+}
+
+// ---- replication streams ----
+
+TEST_F(Ledger, CopyBothIsForReplicationConnectionsOnly) {
+  send("Q");
+  refuses('W');
+  queue.clear();
+  queue.allow_copy_both();
+  send("Q");
+  says("W");
+  EXPECT_TRUE(queue.in_copy_both());
+  EXPECT_FALSE(queue.all_answered());
+}
+
+TEST_F(Ledger, CopyBothIsNoAnswerToTheExtendedProtocol) {
+  queue.allow_copy_both();
+  send("PBES");
+  says("12");
+  refuses('W');
+}
+
+TEST_F(Ledger, StreamEndsByBothCopyDones) {
+  queue.allow_copy_both();
+  for (int round = 0; round < 2; ++round) {
+    send("Q");
+    says("WddNd");
+    send("c");
+    says("dcdTDCCZ");  // a keepalive behind the server's CopyDone; the next timeline; the command
+    EXPECT_TRUE(queue.all_answered());
+  }
+  EXPECT_TRUE(dropped.kinds.empty());
+}
+
+TEST_F(Ledger, ServerMayEndAStreamFirst) {
+  queue.allow_copy_both();
+  send("Q");
+  says("Wdc");
+  EXPECT_FALSE(queue.in_copy_both());
+  send("c");
+  says("TDCCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, ServerThatShutsDownEndsAStreamWithoutCopyDone) {
+  queue.allow_copy_both();
+  send("Q");
+  says("WdC");
+  EXPECT_FALSE(queue.in_copy_both());
+}
+
+TEST_F(Ledger, ErrorEndsAStream) {
+  queue.allow_copy_both();
+  send("Q");
+  says("WdE");
+  send("c");  // on its way when the error came: ignored there
+  says("Z");
+  EXPECT_TRUE(queue.all_answered());
+  send("Q");
+  says("TDCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, NothingElseMayComeInAStream) {
+  queue.allow_copy_both();
+  send("Q");
+  says("Wd");
+  for (char type : {'Z', 'T', 'D', 'I', 'G', 'H', 'W', '1', '2', '3', 'n', 't', 's', 'V'})
+    refuses(type);
+  bool hidden = false;
+  EXPECT_FALSE(queue.takes_row(&hidden));
+  for (char type : {'T', 'C', 'D', 'd'})
+    EXPECT_FALSE(queue.passes(type));
+  says("d");
+}
+
+TEST_F(Ledger, CopyDonesOfAStreamCostNothing) {
+  queue.allow_copy_both();
+  send("Q");
+  says("W");
+  for (int count = 0; count < 1000; ++count)
+    send("cf");
+  EXPECT_EQ(queue.size(), 1u);
+  says("cCZ");
+  EXPECT_TRUE(queue.all_answered());
+}
+
+TEST_F(Ledger, StreamIsWrittenDownAndReadBack) {
+  queue.allow_copy_both();
+  send("Q");
+  says("Wd");
+  std::string saved;
+  queue.save(saved);
+  ReplyQueue other;
+  ASSERT_TRUE(other.restore(saved, registry));
+  EXPECT_TRUE(other.in_copy_both());
+  EXPECT_EQ(other.match('d', {}).verdict, Verdict::kForward);
+  EXPECT_EQ(other.match('Z', "I").verdict, Verdict::kMismatch);
+  EXPECT_EQ(other.match('c', {}).verdict, Verdict::kForward);
+  EXPECT_EQ(other.match('C', {}).verdict, Verdict::kForward);
+  EXPECT_EQ(other.match('Z', "I").verdict, Verdict::kForward);
+  EXPECT_TRUE(other.all_answered());
 }
 
 TEST_F(Ledger, SimpleQuery) {
