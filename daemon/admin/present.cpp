@@ -148,16 +148,21 @@ Rows show_version(Rows, const Context& context) {
 Rows show_peers(Rows, const Context& context) {
   Rows rows;
   for (const auto& [id, peer] : context.snapshot->peers) {
-    const int64_t size = peer.pool_size ? *peer.pool_size : context.snapshot->global.default_pool_size;
-    rows.push_back({int4(id), text_or_null(peer.host), int4(peer.port), int4(size)});
+    rows.push_back(
+        {int4(id), text_or_null(peer.host), int4(peer.port), int4(settings::pool_size(*context.snapshot, peer))});
   }
   return rows;
 }
 
 Rows show_peer_pools(Rows, const Context& context) {
   Rows rows;
-  for (const auto& [id, peer] : context.snapshot->peers)
-    rows.push_back({int4(id), "0", "0", "0", "0"});
+  for (const auto& [id, peer] : context.snapshot->peers) {
+    const auto pool = context.books.peer(id);
+    if (!pool) continue;
+    const int opening = pool->opening.load();
+    const int carrying = pool->carrying.load();
+    rows.push_back({int4(id), int4(opening + carrying), int4(pool->waiting.load()), int4(carrying), int4(opening)});
+  }
   return rows;
 }
 

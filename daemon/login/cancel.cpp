@@ -61,9 +61,20 @@ CancelTarget cancel_target(const session::Hub& hub, const session::Server& serve
   return target;
 }
 
+net::Task<CancelSent> deliver_cancel(net::Stream& stream, std::string request, Micros deadline) {
+  Inbox inbox(stream);
+  if (!stream.send(request)) co_return CancelSent::kNo;
+  Got got = Got::kOk;
+  size_t noise = 0;
+  while (got == Got::kOk && noise <= kMostNoise) {
+    got = co_await fill(inbox, 1, deadline);
+    noise += inbox.take_rest().size();
+  }
+  co_return got == Got::kEof ? CancelSent::kDelivered : CancelSent::kInDoubt;
+}
+
 net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros deadline) {
   net::Stream stream;
-  Inbox inbox(stream);
   std::string error = co_await dial(hub, stream, target.address, deadline);
   if (!error.empty()) {
     warn(hub, target, cat(" failed: ", error));
@@ -76,16 +87,10 @@ net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros
   }
   std::string request;
   wire::append_cancel_request(request, target.pid, target.secret);
-  if (!stream.send(request)) co_return CancelSent::kNo;
-  Got got = Got::kOk;
-  size_t noise = 0;
-  while (got == Got::kOk && noise <= kMostNoise) {
-    got = co_await fill(inbox, 1, deadline);
-    noise += inbox.take_rest().size();
-  }
-  if (got == Got::kEof) co_return CancelSent::kDelivered;
-  warn(hub, target, " may still arrive: the server has not closed its connection in time");
-  co_return CancelSent::kInDoubt;
+  CancelSent sent = co_await deliver_cancel(stream, request, deadline);
+  if (sent == CancelSent::kInDoubt)
+    warn(hub, target, " may still arrive: the server has not closed its connection in time");
+  co_return sent;
 }
 
 net::Task<void> forward_cancel(session::Hub& hub, session::Server& server, Micros until) {

@@ -30,6 +30,8 @@ enum class CancelSent : uint8_t {
   kInDoubt,    // it has left, but that end was not seen before `deadline`: it may still arrive
 };
 net::Task<CancelSent> send_cancel(session::Hub& hub, CancelTarget target, Micros deadline);
+// The last step of it: `request` on `stream`, which is connected, and then its end.
+net::Task<CancelSent> deliver_cancel(net::Stream& stream, std::string request, Micros deadline);
 
 // send_cancel for `server`, bounded by cancel_wait_timeout and `until`, with the count of cancels kept. A server that
 // was held because of it is returned to its pool afterwards, and closed where the request may still arrive. One at a

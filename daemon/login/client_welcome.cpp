@@ -86,7 +86,7 @@ void send_welcome(ClientLogin& login) {
   session::LocalPool& pool = *client.local_pool;
   client.parameters_unproven = !client.server && !all_verified(login);
   fill_unset(client.parameters, login.welcome->tracked);
-  hub.draw_cancel_key(client, cancel_secret_size(client.protocol_minor));
+  hub.draw_cancel_key(client, cancel_secret_size(client.protocol_minor, login.snapshot->global.peer_id > 0));
   std::string message;
   append_greeting(message, *login.welcome, client.parameters);
   untrack_unreported(client.parameters, login.welcome->tracked);

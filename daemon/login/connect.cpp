@@ -6,6 +6,11 @@
 
 namespace pgweir::login {
 
+std::string unix_socket_of(const std::string& host, int port) {
+  const bool local = !host.empty() && (host[0] == '/' || host[0] == '@');
+  return local ? cat(host, "/.s.PGSQL.", port) : std::string();
+}
+
 net::SocketOptions socket_options(const settings::Global& global) {
   net::SocketOptions options;
   options.tcp_keepalive = global.tcp_keepalive;

@@ -10,6 +10,9 @@
 
 namespace pgweir::login {
 
+// Where a host that is a directory, or an abstract name, has its unix socket; empty: it is reached by TCP.
+std::string unix_socket_of(const std::string& host, int port);
+
 net::SocketOptions socket_options(const settings::Global& global);
 
 // Opens `stream` on a connection to `to`. Empty: connected; else why not ("connect(): Connection refused", "timeout").

@@ -42,8 +42,20 @@ Spoken negotiate(uint16_t minor, bool has_options) {
   return {speak, speak != minor || has_options};
 }
 
-size_t cancel_secret_size(uint16_t minor) {
-  return minor >= kNewestMinor ? kLongCancelSecret : 4;
+size_t cancel_secret_size(uint16_t minor, bool peers) {
+  return minor >= kNewestMinor && !peers ? kLongCancelSecret : 4;
+}
+
+int peer_of_key(uint32_t pid) {
+  return static_cast<int>((pid >> 16 & 0xff) | (pid & 0xff00));
+}
+
+unsigned hops_left(ByteView secret) {
+  return secret.size() >= 4 ? static_cast<unsigned char>(secret[3]) & kMostHops : 0;
+}
+
+void set_hops(std::string& secret, unsigned hops) {
+  if (secret.size() >= 4) secret[3] = static_cast<char>((static_cast<unsigned char>(secret[3]) & ~kMostHops) | hops);
 }
 
 Method method_of(settings::AuthType type) {

@@ -23,7 +23,14 @@ struct Spoken {
 Spoken negotiate(uint16_t minor, bool has_options);
 
 // A cancel key's secret: 4 bytes in protocol 3.0, 32 in 3.2.
-size_t cancel_secret_size(uint16_t minor);
+// `peers`: the key may have to be sent on to a peer, and PgBouncer takes but short ones.
+size_t cancel_secret_size(uint16_t minor, bool peers = false);
+
+// Cancel keys among peers (compat/wire.md, section 6): who made it, and how often it may still be sent on.
+inline constexpr unsigned kMostHops = 3;
+int peer_of_key(uint32_t pid);
+unsigned hops_left(ByteView secret);
+void set_hops(std::string& secret, unsigned hops);  // of at least four bytes
 
 // How a client proves who it is.
 enum class Method : uint8_t {

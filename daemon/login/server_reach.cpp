@@ -14,19 +14,13 @@ using session::Reason;
 
 namespace {
 
-std::string socket_path(const std::string& directory, int port) {
-  return cat(directory, "/.s.PGSQL.", port);
-}
-
 // The path, or abstract name, of a unix socket; empty when the host is reached by TCP.
 std::string unix_path_of(const ServerLogin& login) {
   const settings::Database& config = *login.config;
-  if (config.hosts.empty()) return socket_path(login.snapshot->global.unix_socket_dir, config.port);
+  if (config.hosts.empty()) return unix_socket_of(login.snapshot->global.unix_socket_dir, config.port);
   const std::string& host = config.hosts[std::min(login.server.host, config.hosts.size() - 1)];
-  if (host.empty()) return socket_path(login.snapshot->global.unix_socket_dir, config.port);
-  if (host[0] == '/') return socket_path(host, config.port);
-  if (host[0] == '@') return cat(host, "/.s.PGSQL.", config.port);
-  return {};
+  if (host.empty()) return unix_socket_of(login.snapshot->global.unix_socket_dir, config.port);
+  return unix_socket_of(host, config.port);
 }
 
 net::Task<std::vector<net::Address>> find_addresses(ServerLogin& login) {

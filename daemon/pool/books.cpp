@@ -27,6 +27,22 @@ SnapshotPtr Books::snapshot() const {
   return snapshot_;
 }
 
+std::shared_ptr<PeerPool> Books::peer(int id) const {
+  std::lock_guard lock(mutex_);
+  auto found = peers_.find(id);
+  return found == peers_.end() ? nullptr : found->second;
+}
+
+// Requests that are on their way to one that has gone keep what they need of it.
+void Books::apply_peers() {
+  std::erase_if(peers_, [this](const auto& item) { return !snapshot_->peers.contains(item.first); });
+  for (const auto& [id, config] : snapshot_->peers) {
+    std::shared_ptr<PeerPool>& peer = peers_[id];
+    if (!peer) peer = std::make_shared<PeerPool>(id);
+    peer->forwards.set_limit(settings::pool_size(*snapshot_, config));
+  }
+}
+
 void Books::set_limits(SharedDatabase& db) const {
   DatabasePtr config = db.config();
   db.servers.set_limit(settings::max_db_connections(*snapshot_, *config));
@@ -150,6 +166,7 @@ std::vector<std::string> Books::apply(SnapshotPtr snapshot) {
     set_limits(*user);
   for (auto& [key, pool] : pools_)
     set_limits(*pool);
+  apply_peers();
   std::erase_if(by_id_, [](const auto& item) { return item.second.expired(); });
   return gone;
 }

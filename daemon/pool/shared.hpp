@@ -219,6 +219,16 @@ class ClientSeat {
   std::shared_ptr<SharedUser> user_;
 };
 
+// A process to which cancel requests are sent on, and those that are on their way from all workers.
+struct PeerPool {
+  explicit PeerPool(int i) : id(i) {}
+  const int id;
+  Quota forwards;                // its pool_size
+  std::atomic<int> waiting{0};   // requests that wait for their turn
+  std::atomic<int> opening{0};   // connections being opened
+  std::atomic<int> carrying{0};  // connections that have been made
+};
+
 // What the operator has asked of the whole pooler.
 enum class Mode : uint8_t { kRunning, kPaused, kSuspended };
 // kDrain: nobody gets a server any more, who ends a transaction is told to go.
@@ -251,6 +261,7 @@ class Books {
   std::vector<std::shared_ptr<SharedPool>> pools() const;                     // by (database, user)
 
   SnapshotPtr snapshot() const;
+  std::shared_ptr<PeerPool> peer(int id) const;  // null: not in [peers]
 
   // A reload or SET: new limits hold from now on; entries whose servers must be recycled get a new generation;
   // vanished entries are marked removed and leave the books. Returns the names of those.
@@ -271,6 +282,7 @@ class Books {
   void set_limits(SharedPool& pool) const;    // mutex held
   void set_limits(SharedDatabase& db) const;  // mutex held
   void set_limits(SharedUser& user) const;    // mutex held
+  void apply_peers();                         // mutex held
 
   const unsigned workers_;
   std::atomic<Mode> mode_{Mode::kRunning};
@@ -282,6 +294,7 @@ class Books {
   std::map<std::string, std::shared_ptr<SharedDatabase>> databases_;
   std::map<std::string, std::shared_ptr<SharedUser>> users_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<SharedPool>> pools_;
+  std::map<int, std::shared_ptr<PeerPool>> peers_;
   std::map<unsigned, std::weak_ptr<SharedPool>> by_id_;  // also those that have left the books but are still in use
 };
 

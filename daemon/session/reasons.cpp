@@ -37,6 +37,7 @@ constexpr std::array<ReasonRow, static_cast<size_t>(Reason::kCount)> kRows = {{
     {Reason::kLoginTimeoutServerDown, "client_login_timeout_server_down", Level::kLog,
      "client_login_timeout (server down)", kPooler, "client_login_timeout (server down)", Fate::kNone},
     {Reason::kCancelDone, "cancel_done", Level::kDebug, "successfully sent cancel request", "", "", Fate::kNone},
+    {Reason::kCancelDropped, "cancel_dropped", Level::kLog, "failed cancel request", "", "", Fate::kNone},
     {Reason::kCancelTimeout, "cancel_wait_timeout", Level::kLog, "cancel_wait_timeout", "", "", Fate::kNone},
 
     {Reason::kQueryTimeout, "query_timeout", Level::kLog, "query timeout", kPooler, "query timeout", Fate::kClose},

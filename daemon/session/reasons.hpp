@@ -35,6 +35,7 @@ enum class Reason : uint8_t {
   kLoginTimeout,
   kLoginTimeoutServerDown,
   kCancelDone,
+  kCancelDropped,  // nobody to be cancelled, or no way to the peer that has him
   kCancelTimeout,
   // limits and timeouts
   kQueryTimeout,

@@ -41,6 +41,10 @@ PoolMode pool_mode(const Snapshot& snapshot, const Database& database, const std
   return first_of(of_user(snapshot, user, &User::pool_mode), database.pool_mode, snapshot.global.pool_mode);
 }
 
+int pool_size(const Snapshot& snapshot, const Peer& peer) {
+  return peer.pool_size.value_or(static_cast<int>(snapshot.global.default_pool_size));
+}
+
 int pool_size(const Snapshot& snapshot, const Database& database, const std::string& user) {
   return std::min(kLargestPool, first_of(of_user(snapshot, user, &User::pool_size), database.pool_size,
                                          static_cast<int>(snapshot.global.default_pool_size)));

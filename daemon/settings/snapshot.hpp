@@ -205,6 +205,7 @@ struct Snapshot {
 // -- what holds for a pool: user beats database beats global --
 PoolMode pool_mode(const Snapshot& snapshot, const Database& database, const std::string& user);
 int pool_size(const Snapshot& snapshot, const Database& database, const std::string& user);
+int pool_size(const Snapshot& snapshot, const Peer& peer);
 int reserve_pool_size(const Snapshot& snapshot, const Database& database, const std::string& user);
 int min_pool_size(const Snapshot& snapshot, const Database& database);
 int max_db_connections(const Snapshot& snapshot, const Database& database);

@@ -51,7 +51,7 @@ constexpr const char* kSampleHead =
 [users]
 ;nightly = pool_mode=session max_user_connections=4 query_timeout=1h
 
-;; ---- Other processes behind the same address, by their peer_id (without effect in this version) ----
+;; ---- Other processes behind the same address, by their peer_id ----
 [peers]
 ;1 = host=/run/pgweir/1
 ;2 = host=/run/pgweir/2
@@ -127,7 +127,10 @@ Limits of single users, in lines of the same form. A user is not made known by a
 constexpr const char* kManualPeers =
     R"(.SH SECTION [peers]
 Other processes behind the same address, by their peer_id, to which cancel requests are sent on that belong to them.
-The lines are read, checked and shown, but this version sends nothing on.
+Each process has its peer_id and may have all of them in its list, itself included. A key of a client carries the number
+of its process; a request whose key has another's number is sent on to that one, at most three times. Processes that share
+a port by so_reuseport are told apart by an address that is only theirs, such as the directory of a unix socket. Peers may
+be PgBouncer's.
 )";
 
 constexpr const char* kManualFoot =

@@ -75,7 +75,9 @@ def test_pg_receivewal(pooled, primary):
     args = ("-D", directory, "--slot", "standby", "--synchronous", "-v")
     for number in range(2):
         receiver = tool("pg_receivewal", pw, *args)
-        system.wait_for(lambda: [r for r in rows_of(pw, "SERVERS") if r["replication"] == "physical"], 20, "a stream")
+        system.wait_for(lambda: primary.query("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'").rows,
+                        20 * SLOW, "a stream")
+        assert [r["replication"] for r in rows_of(pw, "SERVERS")] == ["physical"]
         execute(primary, "CREATE TABLE w%d AS SELECT g, repeat('x', 500) FROM generate_series(1, 5000) g" % number)
         last = primary.scalar("SELECT pg_walfile_name(pg_current_wal_lsn())")
         primary.query("SELECT pg_switch_wal()")
