@@ -54,7 +54,7 @@ std::string usage_text(const std::string& program) {
              "pgweir is a connection pooler for PostgreSQL.\n\n"
              "  -d, --daemon           run in background (as a daemon)\n"
              "  -q, --quiet            run quietly: nothing to standard error\n"
-             "  -R, --reboot           deprecated: start if no other instance runs, else say so\n"
+             "  -R, --reboot           deprecated: take the place of a running instance, which is drained\n"
              "  -u, --user=USERNAME    assume identity of USERNAME\n"
              "  -v, --verbose          increase verbosity\n"
              "      --check-config     check CONFIG_FILE and what it names, and exit\n"

@@ -17,6 +17,7 @@
 #include "service/process.hpp"
 #include "service/signals.hpp"
 #include "service/systemd.hpp"
+#include "service/takeover.hpp"
 #include "settings/load.hpp"
 #include "workers/director.hpp"
 #include "workers/tls.hpp"
@@ -147,7 +148,7 @@ class Start {
     return sinks_.apply(&global);
   }
 
-  // Somebody serves on our unix socket: another instance. -R does not take its sockets over; it is honest about that.
+  // Somebody serves on our unix socket: another instance. -R takes its place, not its connections.
   Result<void> make_room() {
     if (line_.reboot) {
       log_.warning(Event::kSettingsProblem, "-R is deprecated: let the service manager restart pgweir");
@@ -160,10 +161,8 @@ class Start {
       if (line_.reboot) log_.log(Event::kProcessUp, "old process not found, try to continue normally");
       return {};
     }
-    std::string text = "unix socket is in use, cannot continue";
-    if (line_.reboot)
-      text += ": end the old process first; SHUTDOWN WAIT_FOR_CLIENTS on its console lets its clients finish";
-    return Error{text};
+    if (!line_.reboot) return Error{"unix socket is in use, cannot continue"};
+    return take_place(path, snapshot_->global.shutdown_timeout, log_);
   }
 
   // As if every database had one user: what is certain to be asked for, not the worst case.

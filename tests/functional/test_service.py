@@ -160,19 +160,6 @@ def test_check_config_beside_a_running_instance(start):
 # -R.
 
 
-def test_reboot_without_an_old_process(start):
-    pw = start(args=["-R"])
-    assert pw.wait_log("WARNING -R is deprecated") and pw.wait_log("LOG old process not found, try to continue normally")
-    assert pw.connect().scalar("SELECT 1") == "1"
-
-
-def test_reboot_beside_an_old_process(start):
-    old = start()
-    text = refused_start(old, "-R")
-    assert "FATAL unix socket is in use, cannot continue" in text and "SHUTDOWN WAIT_FOR_CLIENTS" in text
-    assert old.connect(unix=True).scalar("SELECT 1") == "1"
-
-
 def test_reboot_needs_a_unix_socket(start):
     pw = start(start=False, settings={"unix_socket_dir": ""})
     assert "FATAL cannot reboot if unix dir not configured" in refused_start(pw, "-R")
