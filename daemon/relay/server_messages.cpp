@@ -55,7 +55,7 @@ std::string doom_text(const track::StatementNote& note, ByteView sqlstate) {
 
 // Then the client hears that there are none instead of a ReadyForQuery: as the answer to its BEGIN.
 bool opens_block_in_statement_mode(const Client& client, ByteView body) {
-  return body[0] != 'I' && client.local_pool->rules().mode == settings::PoolMode::kStatement;
+  return body[0] != 'I' && session::mode_of(client) == settings::PoolMode::kStatement;
 }
 
 }  // namespace

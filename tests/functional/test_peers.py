@@ -187,7 +187,7 @@ def test_deaf_peer_costs_its_requests_only(start, pg, db):
     with pw.connect() as other:
         assert other.scalar("SELECT 1") == "1"
     assert conn.closed() == []
-    assert pw.logged("closing because: cancel_wait_timeout")
+    pw.wait_log("closing because: cancel_wait_timeout")
     deaf.close()
 
 

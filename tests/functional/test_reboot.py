@@ -85,6 +85,7 @@ def test_what_a_crash_leaves(start):
     pw.stop()
     pw.write_config(pidfile=pidfile)
     pw.start()
+    system.wait_for(lambda: os.path.exists(pidfile) and open(pidfile).read().strip() == str(pw.pid), 10, "its pid file")
     pw.expect_status = -signal.SIGKILL
     pw.signal(signal.SIGKILL)
     pw.wait_exit()
