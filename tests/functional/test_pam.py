@@ -45,6 +45,7 @@ class Pam:
         self.write("calls", "")
         os.mkfifo(self.path("gate"))
         system.give(self.path("gate"))
+        self.gate = os.open(self.path("gate"), os.O_RDWR)  # held open: a reader waits for its line, not for a writer
         self.service("auth required pam_exec.so expose_authtok quiet %s\naccount required pam_exec.so quiet %s\n"
                      % (script, script))
 
@@ -70,15 +71,15 @@ class Pam:
 
     def let_go(self, count=1):
         """Lets that many held up modules go on."""
-        for _ in range(count):
-            with open(self.path("gate"), "w") as gate:
-                gate.write("go\n")
+        os.write(self.gate, b"\n" * count)
 
 
 @pytest.fixture
 def pam():
     assert WRAPPER and MATRIX, "libpam-wrapper is not installed (.ci/packages.sh)"
-    return Pam()
+    pam = Pam()
+    yield pam
+    os.close(pam.gate)
 
 
 @pytest.fixture
