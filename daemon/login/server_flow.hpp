@@ -74,8 +74,8 @@ enum class ServerStep : uint8_t {
   kFailed,  // `failure` says why
 };
 
-// The secret to log in with: `password=` of the entry, else the password that PAM or LDAP has vouched for, else the pool
-// user's record in auth_file, else what auth_query has said of him.
+// The secret to log in with: `password=` of the entry, else the password that PAM or LDAP has vouched for, else the
+// pool user's record in auth_file, else what auth_query has said of him.
 void choose_secret(ServerLogin& login);
 // One message while logging in; its answer is sent.
 ServerStep on_login_message(ServerLogin& login, char type, ByteView body);
