@@ -41,6 +41,12 @@ def test_one_version():
     assert "project(pgweir VERSION %s " % said in read("CMakeLists.txt")
 
 
+def test_no_merge_is_half_done():
+    """debian/control once was on main with both sides of a conflict in it: no program of the debug build reads it."""
+    found = subprocess.run(["git", "grep", "-nE", "^(<{7}|>{7}) "], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 1, found.stdout + found.stderr
+
+
 def test_edges():
     complain(lambda path, text: rules.include_edges(path.split("/")[1], text))
 
