@@ -299,7 +299,8 @@ void feed(Hub& hub, LocalPool& pool, bool refused) {
   for (;;) {
     // Logins that wait need a server only as long as there is no welcome; they are resumed a little later.
     const auto& at_gate = pool.clients(pool::ClientState::kAtGate);
-    size_t greetings = pool.shared().welcome() ? 0 : at_gate.size() - pool.wanting_own;
+    const size_t at_the_pools = at_gate.size() - pool.wanting_own;
+    size_t greetings = at_the_pools == 0 || pool.shared().welcome() ? 0 : at_the_pools;  // welcome() takes a lock
     if (refused) greetings = std::max<size_t>(greetings, 1);
     pool::Supply step = pool.supply(greetings, hub.now(), hub.paused(pool), hub.bell());
     using Step = pool::Supply::Step;

@@ -530,9 +530,11 @@ def test_batched_sends_can_be_switched(start):
     assert sending() == {"no"}
 
 
-def test_no_lock_on_the_path_of_a_query(start):
-    """SHOW WORKERS counts the locks that a worker takes: whoever has a server of its own worker to take needs none."""
-    pw = start(settings={"workers": 2, "pool_mode": "transaction", "default_pool_size": 20})
+@pytest.mark.parametrize("size, workers", [(20, 2), (3, 1)])
+def test_no_lock_on_the_path_of_a_query(start, size, workers):
+    """SHOW WORKERS counts the locks that a worker takes: whoever has a server of its own worker to take needs none, nor
+    does one that waits for it (that took one for each query)."""
+    pw = start(settings={"workers": workers, "pool_mode": "transaction", "default_pool_size": size})
     conns = [pw.connect() for _ in range(8)]
 
     def rounds(count):
