@@ -121,6 +121,7 @@ class Relay {
   void evict_statements(session::Server& server);
 
   // server_messages.cpp: what each message of a server means
+  void step_over_rows(Piece& piece) const;
   Scan on_server_message(session::Server& server, Piece& piece, const wire::Header& header);
   Scan on_unlinked(session::Server& server, Piece& piece, char type, ByteView body, size_t size);
   Scan on_ready(session::Server& server, Piece& piece, const track::Match& match);

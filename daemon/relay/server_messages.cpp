@@ -60,6 +60,18 @@ bool opens_block_in_statement_mode(const Client& client, ByteView body) {
 
 }  // namespace
 
+// Behind a row that was passed on: the whole rows that follow go the same way, for nothing can change between them.
+// What is not whole, or no row, or too long, is for the scan.
+void Relay::step_over_rows(Piece& piece) const {
+  const uint64_t most = hub_.snapshot->global.max_packet_size;
+  for (ByteView rest = piece.rest(); rest.size() >= wire::kHeaderSize; rest = piece.rest()) {
+    if (rest[0] != 'D' && rest[0] != 'd') return;
+    const uint64_t length = load_be32(rest.data() + 1);
+    if (length < 4 || length >= most || length + 1 > rest.size()) return;
+    piece.at += length + 1;
+  }
+}
+
 Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::Header& header) {
   size_t size = header.size();
   ByteView body = piece.rest().substr(wire::kHeaderSize, header.body_size());
@@ -72,6 +84,7 @@ Relay::Scan Relay::on_server_message(Server& server, Piece& piece, const wire::H
   bool hidden = false;
   if ((header.type == 'D' || header.type == 'd') && server.replies.takes_row(&hidden)) {
     hidden ? drop(server, client, piece, size) : pass(server, piece, size);
+    if (!hidden && server.body_left == 0) step_over_rows(piece);
     return Scan::kDone;
   }
   bool whole = body.size() == header.body_size();
