@@ -18,18 +18,6 @@ struct FreeCancel {
   void operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
 };
 
-std::string one_line(std::string_view text) {
-  std::string out;
-  for (char c : trim(text)) {
-    if (c == '\n') {
-      out += "; ";
-    } else if (c != '\t') {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
-
 void no_notice(void* /*unused*/, const PGresult* /*unused*/) {}
 
 }  // namespace

@@ -14,19 +14,6 @@ namespace {
 
 constexpr int kGraceSeconds = 3;  // of the wait beyond statement_timeout, for the error to arrive
 
-// libpq ends its messages with line feeds; several hosts make several lines.
-std::string one_line(std::string_view text) {
-  std::string out;
-  for (char c : trim(text)) {
-    if (c == '\n') {
-      out += "; ";
-    } else if (c != '\t') {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
-
 // libpq may repeat a piece of a malformed connection string, and with it of a password that was not quoted.
 bool may_repeat_password(std::string_view conninfo) {
   return conninfo.find("password") != std::string_view::npos || conninfo.find("://") != std::string_view::npos;
@@ -53,6 +40,18 @@ Error result_error(const PGresult* result, PGconn* connection) {
 }
 
 }  // namespace
+
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (char c : trim(text)) {
+    if (c == '\n') {
+      out += "; ";
+    } else if (c != '\t') {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
 
 Result<bool> has_password(const std::string& conninfo) {
   char* complaint = nullptr;

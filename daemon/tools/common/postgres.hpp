@@ -22,6 +22,9 @@ struct ConnectOptions {
   int answer_timeout = 0;   // seconds; the server's statement_timeout, and with a grace the limit of the wait for it
 };
 
+// libpq's message as one line: it ends them with line feeds, and several hosts make several lines.
+std::string one_line(std::string_view text);
+
 // Whether the text can be read as a connection string, and whether a password stands in it. Error: what is wrong,
 // without libpq's words where these might repeat a password.
 Result<bool> has_password(const std::string& conninfo);
