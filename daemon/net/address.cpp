@@ -177,6 +177,13 @@ bool Address::same_host(const Address& other) const {
   return path() == other.path() && unix_pid() == other.unix_pid();
 }
 
+bool Address::is_loopback() const {
+  if (family() == AF_INET) return ip_bytes()[0] == 127;
+  if (family() != AF_INET6) return false;
+  const in6_addr& address = ip_.v6.sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == 127);
+}
+
 bool Address::operator==(const Address& other) const {
   return same_host(other) && port() == other.port();
 }

@@ -38,6 +38,8 @@ class Address {
   bool is_ip() const { return family() == AF_INET || family() == AF_INET6; }
   bool none() const { return family() == AF_UNSPEC; }
 
+  bool is_loopback() const;  // 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6
+
   std::string host() const;  // "1.2.3.4", "::1", "unix"; "" for none
   int port() const;          // 0 for unix
   void set_port(int port);   // nothing for unix

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <string>
 
 #include "base/text.hpp"
 
@@ -17,7 +19,23 @@ void set(int fd, int level, int name, int value) {
 Error failed(const char* step, int error) {
   return Error{cat(step, "(): ", errno_text(error))};
 }
+
+bool system_paces() {
+  std::ifstream file("/proc/sys/net/ipv4/tcp_congestion_control");
+  std::string name;
+  return std::getline(file, name) && paces(name);
+}
 }  // namespace
+
+bool paces(std::string_view congestion_control) {
+  return congestion_control.substr(0, 3) == "bbr";
+}
+
+void do_not_pace(int fd, const Address& peer) {
+  static const bool needed = system_paces();
+  static constexpr std::string_view kUnpaced = "reno";
+  if (needed && peer.is_loopback()) setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kUnpaced.data(), kUnpaced.size());
+}
 
 void apply_socket_options(int fd, int family, const SocketOptions& options) {
   if (options.socket_buffer > 0) {
@@ -47,6 +65,7 @@ Result<int> begin_connect(const Address& to, const SocketOptions& options) {
   int fd = socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return failed("socket", errno);
   if (to.is_ip()) set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  do_not_pace(fd, to);
   apply_socket_options(fd, to.family(), options);
   int result = 0;
   do {

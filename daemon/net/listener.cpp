@@ -14,6 +14,7 @@
 #include <iterator>
 
 #include "base/text.hpp"
+#include "net/dial.hpp"
 
 namespace pgweir::net {
 
@@ -187,6 +188,7 @@ void Listener::on_ready() {
       return;
     }
     last_peer_ = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), size);
+    do_not_pace(fd, last_peer_);
     handler_->on_accept(fd, *this);
   }
 }

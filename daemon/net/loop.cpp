@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "net/gather.hpp"
 #include "net/outbox.hpp"
 #include "net/stream.hpp"
 #include "net/wakeup.hpp"
@@ -83,6 +84,12 @@ Result<std::unique_ptr<Loop>> Loop::create() {
   if (!loop->tick_ || event_add(loop->tick_.get(), nullptr) != 0 || timerfd_settime(fd, 0, &period, nullptr) != 0)
     return Error{"cannot create a timer"};
   return loop;
+}
+
+void Loop::set_gather(bool on) {
+  if (on == bool(gather_)) return;
+  if (gather_) gather_->stop_all();
+  gather_ = on ? std::make_unique<Gather>(base_.get()) : nullptr;
 }
 
 void Loop::refresh_clock() const {

@@ -24,6 +24,7 @@ namespace pgweir::net {
 class OffloadPool;
 class Wakeup;
 class ChunkPool;
+class Gather;
 class Stream;
 
 // How often deadlines are checked and Turn::on_tick is called.
@@ -82,6 +83,10 @@ class Loop {
   void set_offload(OffloadPool* pool) { offload_ = pool; }
   OffloadPool* offload() const { return offload_; }
 
+  // Whether large results are read in large pieces (gather.hpp); off at first.
+  void set_gather(bool on);
+  Gather* gather() const { return gather_.get(); }  // null: off
+
   // The way in for other threads. Made at the first call (from this thread); null when the kernel gave no eventfd.
   std::shared_ptr<Postbox> postbox();
 
@@ -127,6 +132,7 @@ class Loop {
   List<Waiter, DueTag> due_;
   List<TaskRoot, FinishedTag> finished_;
   std::unique_ptr<ChunkPool> chunks_;
+  std::unique_ptr<Gather> gather_;
   std::vector<Stream*> unchecked_;
   std::string scratch_;
   std::string cipher_scratch_;

@@ -109,6 +109,7 @@ void Stream::leave_events() {
     outbox_->registered = false;
   }
   if (check_ != kUnlisted) loop_->forget_check(std::exchange(check_, kUnlisted));
+  end_flow();
 }
 
 void Stream::leave_loop() {
@@ -174,6 +175,25 @@ void Stream::note_short_read() {
   if (check_ == kUnlisted && loop_) check_ = loop_->check_later(*this);
 }
 
+void Stream::note_flow(size_t got) {
+  if (got < Gather::kPiece) {
+    if (flowed_ > 0) end_flow();
+    return;
+  }
+  flowed_ += got;
+  if (flowed_ >= Gather::kFlow && gather_ == kUnlisted) begin_flow();
+}
+
+// Refused, or of no use: it counts anew.
+void Stream::begin_flow() {
+  Gather* gather = loop_ ? loop_->gather() : nullptr;
+  if (!gather || peer_.is_unix() || !gather->start(*this)) flowed_ = 0;
+}
+
+void Stream::stop_gathering() {
+  loop_->gather()->stop(*this);
+}
+
 IoResult Stream::receive(char* to, size_t room) {
   if (fd_ < 0) return {IoStatus::kError, 0, EBADF};
   ssize_t got = 0;
@@ -181,6 +201,7 @@ IoResult Stream::receive(char* to, size_t room) {
     got = recv(fd_, to, room, 0);
   } while (got < 0 && errno == EINTR);
   if (got > 0) {
+    note_flow(static_cast<size_t>(got));
     if (static_cast<size_t>(got) < room && !end_seen_) note_short_read();
     return {IoStatus::kOk, static_cast<size_t>(got), 0};
   }
@@ -198,6 +219,7 @@ IoResult Stream::read(char* to, size_t room) {
 }
 
 IoResult Stream::send_now(const iovec* pieces, int count) {
+  if (flowed_ > 0) end_flow();
   ssize_t sent = 0;
   do {
     sent = count == 1 ? ::send(fd_, pieces->iov_base, pieces->iov_len, kSendFlags)  // less to copy and to check
@@ -240,6 +262,7 @@ bool Stream::send(const iovec* pieces, int count) {
 }
 
 bool Stream::settle(const iovec* pieces, int count, long result) {
+  if (flowed_ > 0) end_flow();
   if (result == -EAGAIN || result == -EINTR || result == -ECANCELED) result = 0;
   if (result >= 0) return keep(pieces, count, static_cast<size_t>(result));
   break_off();

@@ -16,6 +16,7 @@
 
 #include "base/bytes.hpp"
 #include "net/address.hpp"
+#include "net/gather.hpp"
 #include "net/loop.hpp"
 
 namespace pgweir::net {
@@ -72,6 +73,8 @@ class Stream {
   IoResult read(char* to, size_t room);
   // An edge came that has not been read to its end, or decrypted bytes wait.
   bool maybe_readable() const { return edge_ || tls_more_; }
+  // Many bytes came without a pause and nothing was sent meanwhile: the next read may be a large one (gather.hpp).
+  bool flows() const { return gather_ != kUnlisted; }
 
   // One sendmsg, of one piece one send (MSG_NOSIGNAL); may be short. kAgain while unsent() > 0 or when the socket is
   // full; keeps nothing, and tells nobody when there is room again (that is send's or expect_writable's business). TLS:
@@ -137,6 +140,7 @@ class Stream {
   friend struct StreamEvents;
   friend class TlsSession;
   friend class SendBatch;
+  friend class Gather;
   friend class ReadableAwaiter;
   friend class WritableAwaiter;
 
@@ -147,6 +151,14 @@ class Stream {
   void on_write_event();
   void wake(Waiter*& waiter);
   void note_short_read();
+  void note_flow(size_t got);
+  void begin_flow();
+  // Something is sent, or the bytes trickle: each of them counts now.
+  void end_flow() {
+    flowed_ = 0;
+    if (gather_ != kUnlisted) stop_gathering();
+  }
+  void stop_gathering();
   Outbox* outbox();  // made, with its write interest, when there is none; null: out of memory
   bool flush();      // sends what is kept; false when the stream broke
   void break_off();
@@ -172,10 +184,12 @@ class Stream {
   std::unique_ptr<Outbox> outbox_;  // exists only while bytes are unsent or a connect is pending
   Address peer_;
   int fd_ = -1;
-  uint32_t check_ = kUnlisted;  // place in the loop's list of short reads
-  bool edge_ = false;           // the socket may have bytes
-  bool tls_more_ = false;       // the TLS layer may have bytes
-  bool end_seen_ = false;       // EV_CLOSED came: the peer has shut down, no further edge will tell
+  uint32_t check_ = kUnlisted;   // place in the loop's list of short reads
+  uint32_t gather_ = kUnlisted;  // place in the loop's Gather
+  uint64_t flowed_ = 0;          // bytes received since the last one was sent, in reads that were not small
+  bool edge_ = false;            // the socket may have bytes
+  bool tls_more_ = false;        // the TLS layer may have bytes
+  bool end_seen_ = false;        // EV_CLOSED came: the peer has shut down, no further edge will tell
   bool connecting_ = false;
   bool broken_ = false;
   bool shutdown_ = false;       // shutdown_write was called

@@ -82,7 +82,7 @@ int64_t Relay::reads_a_turn() const {
 }
 
 void Relay::read_client(Client& client) {
-  size_t room = Outbox::kSlot;
+  size_t room = client.stream.flows() ? Outbox::kLargeSlot : Outbox::kSlot;
   for (int64_t reads = reads_a_turn(); reads > 0; --reads) {
     if (client.state() == ClientState::kGone || !may_read(client)) return;
     ByteView bytes;
@@ -161,7 +161,7 @@ void Relay::lost(Client& client, const net::IoResult& got) {
 // ---- from a server ----
 
 void Relay::read_server(Server& server) {
-  size_t room = Outbox::kSlot;
+  size_t room = server.stream.flows() ? Outbox::kLargeSlot : Outbox::kSlot;
   for (int64_t reads = reads_a_turn(); reads > 0; --reads) {
     if (server.state() != pool::ServerState::kActive && server.state() != pool::ServerState::kIdle &&
         server.state() != pool::ServerState::kUsed && server.state() != pool::ServerState::kBeingCanceled) {

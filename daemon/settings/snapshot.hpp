@@ -56,6 +56,7 @@ struct Global {
   Micros dns_max_ttl{};
   Micros dns_nxdomain_ttl{};
   Micros dns_zone_check_period{};
+  bool gathered_reads{};
   Micros idle_transaction_timeout{};
   std::string ignore_startup_parameters{};
   std::string job_name{};

@@ -1,5 +1,6 @@
 // The rows. Names and defaults are PgBouncer's (compat/settings.tsv; a test compares); workers, batched_sends,
-// client_cleanup_*, console_old_columns, journal, metrics_listen and shutdown_timeout are pgweir's own. Sorted by name.
+// client_cleanup_*, console_old_columns, gathered_reads, journal, metrics_listen and shutdown_timeout are pgweir's own.
+// Sorted by name.
 #include "settings/table.hpp"
 
 namespace pgweir::settings {
@@ -79,6 +80,8 @@ const std::vector<Row> kGlobalRows = {
        "How long a failed look-up is believed."},
       {"dns_zone_check_period", &Global::dns_zone_check_period, Kind::kTime, "0", kAny, Group::kDns, 0,
        "How often the zones of names, that is what stands behind a name's first dot, are asked for their serial number; when it has grown, their names are looked up again. 0: never."},
+      {"gathered_reads", &Global::gathered_reads, Kind::kBool, "1", kAny, Group::kProcess, kOwn,
+       "Read large results and COPY data in large pieces: once 128 kB have come one way, TCP wakes the pooler for each 64 kB, or after half a millisecond, instead of for every piece. It spares processor time; the last piece of a large result may come up to half a millisecond later."},
       {"idle_transaction_timeout", &Global::idle_transaction_timeout, Kind::kTime, "0", kAny, Group::kTimeout, 0,
        "Disconnect clients that are idle within a transaction for that long. 0: never."},
       {"ignore_startup_parameters", &Global::ignore_startup_parameters, Kind::kText, "", kAny, Group::kProtocol, 0,

@@ -88,6 +88,7 @@ void Worker::run() {
 
 // In the worker's own thread, to which a batch belongs. All workers fare alike, so the first one tells.
 void Worker::choose_sending() {
+  loop_->set_gather(snapshot->global.gathered_reads);
   const bool wanted = snapshot->global.batched_sends;
   if (wanted == outbox.has_batch()) return;
   if (!wanted) {

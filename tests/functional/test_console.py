@@ -530,6 +530,27 @@ def test_batched_sends_can_be_switched(start):
     assert sending() == {"no"}
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("gathered", [0, 1])
+def test_gathered_reads_hold_nothing_back(start, gathered, workers):
+    """A large result whose server stalls in the middle: what it has sent arrives, though nothing follows. Then it goes on."""
+    pw = start(settings={"workers": workers, "gathered_reads": gathered})
+    conn, gate = pw.connect(), pw.connect()
+    gate.query("BEGIN; SELECT pg_advisory_xact_lock(77)")
+    conn.send(wire.query("COPY (SELECT CASE WHEN i = 600 THEN pg_advisory_xact_lock(77)::text ELSE repeat('x', 999) END"
+                         " FROM generate_series(1, 800) i) TO STDOUT"))
+    received = 0
+    while received < 599 * 1000 - 8192:  # the rest lies in PostgreSQL's own buffer
+        got = conn.read()
+        received += len(got.body) if got.type == "d" else 0
+    gate.query("COMMIT")
+    result = conn.results()
+    assert result.tags == ["COPY 800"]
+    assert received + sum(len(got.body) for got in result.messages if got.type == "d") == 799 * 1000 + 1
+    pw.admin("SET gathered_reads = %d" % (1 - gathered))
+    assert len(conn.query("SELECT repeat('y', 1000) FROM generate_series(1, 1000)").rows) == 1000
+
+
 @pytest.mark.parametrize("size, workers", [(20, 2), (3, 1)])
 def test_no_lock_on_the_path_of_a_query(start, size, workers):
     """SHOW WORKERS counts the locks that a worker takes: whoever has a server of its own worker to take needs none, nor

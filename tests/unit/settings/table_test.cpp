@@ -74,9 +74,9 @@ TEST(Table, HoldsEveryKeyOfEntriesWithItsDefault) {
 }
 
 TEST(Table, HasNothingThatNeitherPgBouncerNorPgweirKnows) {
-  std::set<std::string> known = {
-      "batched_sends", "client_cleanup_bytes", "client_cleanup_timeout", "console_old_columns",
-      "journal",       "metrics_listen",       "shutdown_timeout",       "workers"};
+  std::set<std::string> known = {"batched_sends",       "client_cleanup_bytes", "client_cleanup_timeout",
+                                 "console_old_columns", "gathered_reads",       "journal",
+                                 "metrics_listen",      "shutdown_timeout",     "workers"};
   for (const Fact& fact : facts()) {
     if (fact.scope == "global") known.insert(fact.name);
   }
