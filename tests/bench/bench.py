@@ -179,6 +179,10 @@ def report(summary, told):
     if any(row.get("locks") is not None for row in summary["figures"]):
         print("\npgweir's workers among each other, for 1,000 transactions, logins and ticks included.\n")
         print(results.workers_table(summary))
+    crowds = [row.name for row in workloads.WORKLOADS if row.load == "crowd"]
+    if any(row["workload"] in crowds for row in summary["figures"]):
+        print("\nMany clients over few servers: transactions a second, beside each one's own best.\n")
+        print(results.crowds_table(summary, crowds))
     print("\nRatios: pgweir's cost divided by the peer's in the same round; median, smallest and largest.\n")
     print(results.ratios_table(summary))
     print("\nThe same, a line a workload.\n")
@@ -242,7 +246,7 @@ def main():
             stack.callback(peer.stop)
             peer.start()
         say("measuring " + ", ".join("%s %s" % (peer.name, peer.version) for peer in found))
-        bench = load.Bench(chosen.seconds, directory, os.path.join(BUILD, "bench_connect"), copy_file)
+        bench = load.Bench(chosen.seconds, directory, BUILD, copy_file)
         runs, status = [], 0
         try:
             measure_all(chosen, bench, found, runs)

@@ -37,10 +37,10 @@ class Failed(Exception):
 class Bench:
     """What every run shares: the programs, a directory for logs, how long a run is."""
 
-    def __init__(self, seconds, directory, connector, copy_file):
+    def __init__(self, seconds, directory, programs, copy_file):
         self.seconds = seconds
         self.directory = directory
-        self.connector = connector  # the program bench_connect
+        self.programs = programs  # where bench_connect and bench_crowd lie
         self.copy_file = copy_file  # what COPY reads
         self.pgbench = os.path.join(postgres.binary_directory(), "pgbench")
         self.psql = os.path.join(postgres.binary_directory(), "psql")
@@ -49,7 +49,7 @@ class Bench:
                 system.write_file(os.path.join(directory, name + ".sql"), text, 0o644)
 
     def run(self, workload, peer):
-        counts = getattr(peer, "workers", dict) if workload.load in ("pgbench", "connect") else dict
+        counts = getattr(peer, "workers", dict) if workload.load in ("pgbench", "connect", "crowd") else dict
         before = counts()
         told = getattr(self, "_" + workload.load)(workload, peer)
         after = counts()
@@ -106,13 +106,34 @@ class Bench:
         host, port, database = peer.address(workload)
         target = "host=%s port=%d dbname=%s user=%s" % (host, port, database, workload.user)
         before = Costs(peer)
-        done = subprocess.run([self.connector, target, str(workload.clients), str(self.seconds)], capture_output=True,
+        done = subprocess.run([os.path.join(self.programs, "bench_connect"), target, str(workload.clients), str(self.seconds)], capture_output=True,
                               text=True, env=environment(workload), timeout=self.seconds + 60)
         after = Costs(peer)
         if done.returncode:
             raise Failed(done.stderr[-1000:])
         told = json.loads(done.stdout)
         return figures(before, after, told["transactions"], told["tps"], told["mean_ms"], p99_ms=told["p99_ms"])
+
+    # Many log in, then all of them ask for one row, again and again; the logins are not in it.
+
+    def _crowd(self, workload, peer):
+        host, port, database = peer.address(workload)
+        target = "host=%s port=%d dbname=%s user=%s" % (host, port, database, workload.user)
+        command = [os.path.join(self.programs, "bench_crowd"), target, str(workload.clients), "2", str(self.seconds)]
+        before, lines = None, []
+        with running(command, environment(workload)) as process:
+            for line in process.stdout:
+                lines.append(line)
+                if line == "asking\n":
+                    before = Costs(peer)
+                elif line.startswith("{"):
+                    after = Costs(peer)
+            status = process.wait(timeout=60)
+        if status or not before or not lines[-1].startswith("{"):
+            raise Failed("bench_crowd ended with status %d: %s" % (status, "".join(lines)[-1000:]))
+        told = json.loads(lines[-1])
+        return figures(before, after, told["transactions"], told["tps"], told["mean_ms"],
+                       **{what: told[what] for what in ("p50_ms", "p99_ms", "p999_ms")})
 
     # COPY, one after the other until the time is over.
 

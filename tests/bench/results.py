@@ -161,6 +161,19 @@ def workers_table(summary):
     return grid(["workload", "pgweir", "servers handed over", "locks", "of them waited"], rows)
 
 
+def crowds_table(summary, names):
+    """A row for each peer, a column for each of the workloads `names`: its throughput, and the share of its best there."""
+    mine = [row for row in summary["figures"] if row["workload"] in names and row["tps"]]
+    columns = [name for name in names if any(row["workload"] == name for row in mine)]
+    rows = []
+    for peer in dict.fromkeys(row["peer"] for row in mine):
+        speeds = {row["workload"]: row["tps"] for row in mine if row["peer"] == peer}
+        best = max(speeds.values())
+        rows.append([peer, *("%s (%.2f)" % (number(speeds[name]), speeds[name] / best) if name in speeds else "-"
+                             for name in columns)])
+    return grid(["peer", *columns], rows)
+
+
 def ratios_table(summary):
     rows = [[row["workload"], row["peer"], row["to"], number(row["ratio"]),
              "%s to %s" % (number(row["low"]), number(row["high"])) if row["ratio"] is not None else "",

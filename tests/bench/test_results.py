@@ -154,3 +154,13 @@ def test_json():
     assert told["about"] == {"revision": "abc"}
     assert told["runs"] == table
     assert told["ratios"][0]["ratio"] == 0.5 and told["figures"][1]["cost"] == 2
+
+
+def test_crowds_beside_their_own_best():
+    summary = {"figures": [{"workload": "few", "peer": "plain", "tps": 1000.0}, {"workload": "many", "peer": "plain", "tps": 900.0},
+                           {"workload": "few", "peer": "pgbouncer", "tps": 500.0}, {"workload": "other", "peer": "plain", "tps": 9000.0},
+                           {"workload": "many", "peer": "pgbouncer", "tps": None}]}
+    lines = results.crowds_table(summary, ["few", "many", "never run"]).splitlines()
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == ["peer", "few", "many"]
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")] == ["plain", "1,000 (1.00)", "900 (0.90)"]
+    assert [cell.strip() for cell in lines[3].strip("|").split("|")] == ["pgbouncer", "500 (1.00)", "-"]

@@ -19,7 +19,7 @@ POOLERS = ("pgweir", "pgbouncer")
 class Workload:
     name: str
     title: str
-    # pgbench, connect (log in, one query, leave), copy_out, copy_in, idle (memory), start, reload
+    # pgbench, connect (log in, one query, leave), crowd (many clients), copy_out, copy_in, idle (memory), start, reload
     load: str = "pgbench"
     script: str = "select"      # a row of SCRIPTS
     clients: int = 16           # start, reload: entries in the files
@@ -67,6 +67,9 @@ WORKLOADS = (
              peers=POOLERS, goals=goals(0.70, 0.60)),
     Workload("select-simple-200", "select, 200 clients over 20 servers", clients=200, window=True, peers=POOLERS),
     Workload("select-simple-2000", "select, 2,000 clients over 20 servers", clients=2000, window=True, peers=POOLERS),
+    Workload("crowd-20", "a client for each of 20 servers", load="crowd", clients=20, peers=POOLERS, quick=True),
+    Workload("crowd-200", "10 clients for each of 20 servers", load="crowd", clients=200, peers=POOLERS),
+    Workload("crowd-2000", "100 clients for each of 20 servers", load="crowd", clients=2000, peers=POOLERS),
     Workload("tpcb-16", "pgbench's tpcb-like, 16 clients", script="tpcb", goals=goals(0.95, 0.88, 0.95)),
     Workload("rows-50000", "50,000 small rows, 2 clients", script="rows", clients=2, goals=goals(0.60, None, 0.88),
              quick=True),
