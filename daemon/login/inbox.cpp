@@ -49,11 +49,13 @@ void Inbox::make_room(size_t wanted) {
 }
 
 Got Inbox::read_now(size_t need) {
+  if (dry_ && stream_->open() && !stream_->maybe_readable()) return Got::kAgain;
   const size_t have = bytes().size();
   const size_t wanted = std::max(have + kLeastRoom, need);
   make_room(wanted);
   net::IoResult got = stream_->read(buffer_.get() + have, wanted - have);
   if (got.status == net::IoStatus::kOk) end_ += got.bytes;
+  dry_ = !stream_->maybe_readable();
   switch (got.status) {
     case net::IoStatus::kOk: return Got::kOk;
     case net::IoStatus::kAgain: return Got::kAgain;

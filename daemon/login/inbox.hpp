@@ -58,6 +58,7 @@ class Inbox {
   size_t begin_ = 0;  // what is there and not consumed: from here
   size_t end_ = 0;    // to here
   size_t shown_ = 0;
+  bool dry_ = false;  // a read has emptied the socket; before the first one nobody knows, for no event has come yet
   char type_ = 0;
   ByteView body_;
 };
