@@ -46,6 +46,8 @@ enum class Event : uint8_t {
   kClientTlsFailed,
   kPoolerError,
   kLongWait,
+  kSlowQuery,
+  kSlowTransaction,
   // servers
   kServerConnected,
   kServerTls,
@@ -95,6 +97,8 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Event::kCount)
     "client_tls_failed",
     "pooler_error",
     "long_wait",
+    "slow_query",
+    "slow_transaction",
     "server_connected",
     "server_tls",
     "server_refused",

@@ -20,6 +20,11 @@ Rules rules_for(const settings::Snapshot& snapshot, const settings::Database& da
   rules.query_wait_notify = global.query_wait_notify;
   rules.idle_transaction_timeout = settings::idle_transaction_timeout(snapshot, user);
   rules.transaction_timeout = settings::transaction_timeout(snapshot, user);
+  const Micros slow_query = settings::log_slow_queries(snapshot, database, user);
+  const Micros slow_transaction = settings::log_slow_transactions(snapshot, database, user);
+  if (slow_query > 0) rules.slow_query = slow_query;
+  if (slow_transaction > 0) rules.slow_transaction = slow_transaction;
+  rules.slow_texts = global.log_slow_texts && (slow_query > 0 || slow_transaction > 0);
   rules.reserve_timeout = global.reserve_pool_timeout;
   rules.login_retry = global.server_login_retry;
   rules.max_prepared_statements = session_mode ? 0 : static_cast<int>(global.max_prepared_statements);

@@ -25,6 +25,9 @@ struct Rules {
   int64_t query_wait_notify = 0;  // whole seconds
   Micros idle_transaction_timeout = 0;
   Micros transaction_timeout = 0;
+  Micros slow_query = kNever;  // from then on it is logged; kNever: not
+  Micros slow_transaction = kNever;
+  bool slow_texts = false;  // ... with texts
   Micros reserve_timeout = 0;
   Micros login_retry = 0;
   int max_prepared_statements = 0;  // 0: messages are not touched

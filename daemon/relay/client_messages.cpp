@@ -71,6 +71,9 @@ Relay::Scan Relay::on_client_message(Client& client, Piece& piece, const wire::H
     drop(client, &server, piece, size);
     return Scan::kDone;
   }
+  if (rule.needs_server && client.local_pool->rules().slow_texts) {
+    if (const size_t wants = note_text(client, piece, header, rule)) return until(piece, wants);
+  }
   switch (rule.step) {
     case ClientStep::kParse: return on_parse(client, piece, size);
     case ClientStep::kBind: return on_bind(client, piece, size);

@@ -92,6 +92,7 @@ class Relay {
   Scan on_describe(session::Client& client, Piece& piece, size_t size);
   Scan on_close(session::Client& client, Piece& piece, size_t size);
   Scan skipping(session::Client& client, Piece& piece, size_t size, char type);
+  size_t note_text(session::Client& client, const Piece& piece, const wire::Header& header, const ClientRule& rule);
   void send_bind(session::Client& client, Piece& piece, size_t size, const track::BindNames& names,
                  std::string_view statement);
   bool undecided(session::Server& server, ByteView name);

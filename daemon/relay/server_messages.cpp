@@ -2,6 +2,7 @@
 #include "base/text.hpp"
 #include "relay/relay.hpp"
 #include "session/say.hpp"
+#include "session/slow.hpp"
 #include "track/statement_news.hpp"
 #include "wire/builder.hpp"
 #include "wire/error_fields.hpp"
@@ -224,15 +225,19 @@ Relay::Scan Relay::on_ready(Server& server, Piece& piece, const track::Match& ma
     counters.query_time += static_cast<uint64_t>(now - client.query_start);
     latencies.add(session::Took::kQuery, now - client.query_start);
   }
+  const Micros query_took = client.query_start > 0 ? now - client.query_start : -1;
+  Micros transaction_took = -1;
   client.query_start = answered ? 0 : now;
   if (server.transaction == 'I') {
     ++counters.xacts;
     if (client.xact_start > 0) {
       counters.xact_time += static_cast<uint64_t>(now - client.xact_start);
       latencies.add(session::Took::kTransaction, now - client.xact_start);
+      transaction_took = now - client.xact_start;
     }
     client.xact_start = answered ? 0 : now;
   }
+  session::answered(hub_, client, query_took, transaction_took);
   settings::PoolMode mode = session::mode_of(client);
   if (mode == settings::PoolMode::kStatement && server.transaction != 'I') {
     close_client(hub_, client, Reason::kTransactionInStatementMode);

@@ -100,6 +100,8 @@ const std::vector<Row> kIds = {
     {"shutdown_done", "5d102502c5fe42f6830661bf6c0a3a0a"},
     {"shutdown_timeout", "75411b934d854b0fb994c6685ca99c60"},
     {"shutting_down", "2d0bf4f6841446bcabd5b7c99951e622"},
+    {"slow_query", "83a3a3e57d67426eb59da2a09df7ce49"},
+    {"slow_transaction", "99a10f7df1a04a47a60907bd5694c960"},
     {"socket_passed", "e80b7251562c4798a1a31042e02b9384"},
     {"start_failed", "638953da5dee410c83c27735e1ac81ab"},
     {"stats", "c549f4918c5b44dfb437248cd910edec"},

@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "session/patience.hpp"
 #include "session/say.hpp"
+#include "session/slow.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::session {
@@ -139,6 +140,8 @@ void book_wait(Hub& hub, Client& client, LocalPool& pool) {
   const auto shares = pool.waits().shares(start, start + took);
   for (size_t cause = 0; cause < shares.size(); ++cause)
     pool.waited[cause] += shares[cause];
+  const pool::Rules& rules = pool.rules();
+  if (rules.slow_query != kNever || rules.slow_transaction != kNever) note_wait(client, start, shares, took);
   const int64_t notify = pool.rules().query_wait_notify;
   if (notify <= 0 || took <= notify * kSecond) return;
   std::string causes;

@@ -13,6 +13,7 @@
 #include "pool/entry.hpp"
 #include "session/outbox.hpp"
 #include "session/reasons.hpp"
+#include "session/slow_notes.hpp"
 #include "track/parameters.hpp"
 #include "track/statements.hpp"
 
@@ -68,6 +69,7 @@ struct ClientExtras {
   net::Gate* served = nullptr;                   // of a login that waits for a server: opened when there are news of it
   std::string options;                           // of a replication client, as it gave them
   std::shared_ptr<const pool::Welcome> welcome;  // ... what its own server has said
+  std::unique_ptr<SlowNotes> slow;
   Micros notified_wait = 0;                      // wait_start of the wait that query_wait_notify has told it of
 };
 

@@ -19,6 +19,8 @@ struct Counters {
   uint64_t server_parses = 0;  // named Parse messages to servers
   uint64_t binds = 0;
   uint64_t client_logins = 0;
+  uint64_t slow_queries = 0;  // log_slow_queries
+  uint64_t slow_xacts = 0;    // log_slow_transactions
 
   Counters& operator+=(const Counters& other) {
     server_assignments += other.server_assignments;
@@ -33,6 +35,8 @@ struct Counters {
     server_parses += other.server_parses;
     binds += other.binds;
     client_logins += other.client_logins;
+    slow_queries += other.slow_queries;
+    slow_xacts += other.slow_xacts;
     return *this;
   }
 };

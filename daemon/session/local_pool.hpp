@@ -7,6 +7,7 @@
 #include "session/client.hpp"
 #include "session/counters.hpp"
 #include "session/latencies.hpp"
+#include "session/slow_rate.hpp"
 #include "track/parameters.hpp"
 
 namespace pgweir::session {
@@ -19,6 +20,7 @@ class LocalPool final : public pool::Pool {
   Counters counters;
   Latencies latencies;
   pool::WaitLog::Shares waited{};  // by cause, of the waits that ended with a server
+  SlowRate slow_rate;
   track::SharedSets parameters;
   size_t wanting_own = 0;  // of its clients at the gate: those of replication, whom no pooled server helps
   size_t own_servers = 0;  // servers that belong to one client each

@@ -60,7 +60,8 @@ void write(Hub& hub, const Said& what, const std::string& text, const Fields& fi
 
 }  // namespace
 
-void say(Hub& hub, const Client& client, const Said& what, std::string_view text) {
+void say(Hub& hub, const Client& client, const Said& what, std::string_view text,
+         std::initializer_list<LogField> more) {
   if (!hub.log.wants(what.level)) return;
   const std::string line = cat(log_prefix(client), text);
   if (!hub.log.keeps_fields()) return hub.log.write(LogRecord{what.level, line, nullptr, 0, what.kind});
@@ -68,6 +69,8 @@ void say(Hub& hub, const Client& client, const Said& what, std::string_view text
   fields.client(client);
   fields.login(client);
   if (client.server) fields.server(*client.server);
+  for (const LogField& field : more)
+    fields.add(field.name, std::string(field.value));
   write(hub, what, line, fields);
 }
 

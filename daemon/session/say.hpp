@@ -3,6 +3,7 @@
 // keeps them.
 #pragma once
 
+#include <initializer_list>
 #include <string_view>
 
 #include "base/event.hpp"
@@ -21,7 +22,8 @@ inline Said said(Level level, Event event) {
   return {level, name_of(event)};
 }
 
-void say(Hub& hub, const Client& client, const Said& what, std::string_view text);
+void say(Hub& hub, const Client& client, const Said& what, std::string_view text,
+         std::initializer_list<LogField> more = {});
 void say(Hub& hub, const Server& server, const Said& what, std::string_view text);
 
 }  // namespace pgweir::session

@@ -28,14 +28,15 @@ Result<void> checked(const Global& global, bool about_tls) {
 auto compared(const Database& d) {
   return std::tie(d.name, d.hosts, d.host_text, d.port, d.dbname, d.user, d.auth_user, d.auth_query, d.auth_dbname,
                   d.pool_size, d.min_pool_size, d.reserve_pool_size, d.max_db_connections, d.max_db_client_connections,
-                  d.server_lifetime, d.query_wait_timeout, d.pool_mode, d.load_balance_hosts, d.connect_query,
-                  d.client_encoding, d.datestyle, d.timezone, d.application_name);
+                  d.server_lifetime, d.query_wait_timeout, d.log_slow_queries, d.log_slow_transactions, d.pool_mode,
+                  d.load_balance_hosts, d.connect_query, d.client_encoding, d.datestyle, d.timezone,
+                  d.application_name);
 }
 
 auto compared(const User& u) {
   return std::tie(u.name, u.pool_size, u.reserve_pool_size, u.pool_mode, u.max_user_connections,
                   u.max_user_client_connections, u.query_timeout, u.idle_transaction_timeout, u.transaction_timeout,
-                  u.client_idle_timeout, u.query_wait_timeout);
+                  u.client_idle_timeout, u.query_wait_timeout, u.log_slow_queries, u.log_slow_transactions);
 }
 
 auto compared(const Peer& p) {

@@ -138,6 +138,8 @@ const Setters<Database>& database_setters() {
       {"max_db_client_connections", number(&Database::max_db_client_connections)},
       {"server_lifetime", time(&Database::server_lifetime)},
       {"query_wait_timeout", time(&Database::query_wait_timeout)},
+      {"log_slow_queries", time(&Database::log_slow_queries)},
+      {"log_slow_transactions", time(&Database::log_slow_transactions)},
       {"pool_mode", mode(&Database::pool_mode)},
       {"load_balance_hosts",
        [](Database& d, const std::string& v) -> Result<void> {
@@ -171,6 +173,8 @@ const Setters<User>& user_setters() {
       {"transaction_timeout", time(&User::transaction_timeout)},
       {"client_idle_timeout", time(&User::client_idle_timeout)},
       {"query_wait_timeout", time(&User::query_wait_timeout)},
+      {"log_slow_queries", time(&User::log_slow_queries)},
+      {"log_slow_transactions", time(&User::log_slow_transactions)},
   };
   return kSetters;
 }

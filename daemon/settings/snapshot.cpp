@@ -103,6 +103,16 @@ Micros query_wait_timeout(const Snapshot& snapshot, const Database& database, co
                   snapshot.global.query_wait_timeout);
 }
 
+Micros log_slow_queries(const Snapshot& snapshot, const Database& database, const std::string& user) {
+  return first_of(of_user(snapshot, user, &User::log_slow_queries), database.log_slow_queries,
+                  snapshot.global.log_slow_queries);
+}
+
+Micros log_slow_transactions(const Snapshot& snapshot, const Database& database, const std::string& user) {
+  return first_of(of_user(snapshot, user, &User::log_slow_transactions), database.log_slow_transactions,
+                  snapshot.global.log_slow_transactions);
+}
+
 std::shared_ptr<const Database> from_fallback(const Snapshot& snapshot, const std::string& name) {
   auto entry = std::make_shared<Database>(*snapshot.fallback);
   entry->name = name;

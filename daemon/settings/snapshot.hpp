@@ -66,6 +66,9 @@ struct Global {
   bool log_connections{};
   bool log_disconnections{};
   bool log_pooler_errors{};
+  Micros log_slow_queries{};
+  bool log_slow_texts{};
+  Micros log_slow_transactions{};
   bool log_stats{};
   std::string logfile{};
   std::string login_notify_message{};
@@ -156,6 +159,8 @@ struct Database {
   std::optional<int> max_db_client_connections;
   std::optional<Micros> server_lifetime;
   std::optional<Micros> query_wait_timeout;
+  std::optional<Micros> log_slow_queries;
+  std::optional<Micros> log_slow_transactions;
   std::optional<PoolMode> pool_mode;
   LoadBalance load_balance_hosts = LoadBalance::kRoundRobin;
   std::string connect_query;
@@ -178,6 +183,8 @@ struct User {
   std::optional<Micros> transaction_timeout;
   std::optional<Micros> client_idle_timeout;
   std::optional<Micros> query_wait_timeout;
+  std::optional<Micros> log_slow_queries;
+  std::optional<Micros> log_slow_transactions;
 };
 
 struct Peer {
@@ -219,6 +226,8 @@ Micros idle_transaction_timeout(const Snapshot& snapshot, const std::string& use
 Micros transaction_timeout(const Snapshot& snapshot, const std::string& user);
 Micros client_idle_timeout(const Snapshot& snapshot, const std::string& user);
 Micros query_wait_timeout(const Snapshot& snapshot, const Database& database, const std::string& user);
+Micros log_slow_queries(const Snapshot& snapshot, const Database& database, const std::string& user);
+Micros log_slow_transactions(const Snapshot& snapshot, const Database& database, const std::string& user);
 
 // The "*" entry as an entry of that name (its dbname is the name unless the template has one).
 std::shared_ptr<const Database> from_fallback(const Snapshot& snapshot, const std::string& name);

@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "session/attach.hpp"
+#include "session/slow.hpp"
 #include "wire/builder.hpp"
 #include "workers/worker.hpp"
 
@@ -48,6 +49,7 @@ void Worker::sweep() {
 
 void Worker::look_after(LocalPool& pool, Micros now) {
   session::end_overdue(*this, pool);
+  session::settle_slow(*this, pool, now);
   if (!pool.empty()) pool.shared().last_used.store(now, std::memory_order_relaxed);
   if (frozen == session::Frozen::kAll) return;  // SUSPEND: time stands still for who cannot speak
   pool.age_idle(now);

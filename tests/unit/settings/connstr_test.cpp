@@ -130,7 +130,8 @@ TEST(UserLine, EveryKey) {
   auto user = parse_user("u",
                          "pool_size=1 reserve_pool_size=2 pool_mode=session max_user_connections=3 "
                          "max_user_client_connections=4 query_timeout=5 idle_transaction_timeout=6 "
-                         "transaction_timeout=7min client_idle_timeout=8 query_wait_timeout=9");
+                         "transaction_timeout=7min client_idle_timeout=8 query_wait_timeout=9 "
+                         "log_slow_queries=300ms log_slow_transactions=0");
   ASSERT_TRUE(user.ok());
   EXPECT_EQ(user->pool_size, 1);
   EXPECT_EQ(user->reserve_pool_size, 2);
@@ -142,6 +143,8 @@ TEST(UserLine, EveryKey) {
   EXPECT_EQ(user->transaction_timeout, 420 * kSecond);
   EXPECT_EQ(user->client_idle_timeout, 8 * kSecond);
   EXPECT_EQ(user->query_wait_timeout, 9 * kSecond);
+  EXPECT_EQ(user->log_slow_queries, 300 * kMillisecond);
+  EXPECT_EQ(user->log_slow_transactions, 0) << "none for this one, whatever the global value";
   EXPECT_FALSE(parse_user("u", "host=x").ok());
 }
 
