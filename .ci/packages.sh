@@ -6,7 +6,7 @@ DEMO_PACKAGES="postgresql-15 postgresql-client-15"
 TEST_PACKAGES="git python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-psycopg python3-psycopg2
   python3-asyncpg libpostgresql-jdbc-java libgtest-dev libgmock-dev clang libclang-rt-14-dev llvm clang-tidy
   clang-format openssl strace haproxy pgbouncer prometheus-pgbouncer-exporter procps systemd groff-base
-  slapd ldap-utils libpam-wrapper libpam-modules prometheus tmux"
+  slapd ldap-utils libpam-wrapper libpam-modules prometheus tmux python3-yaml"
 # What packaging/ and tests/system need: package builds and their checkers, trees of Debian, a booted systemd, an image.
 PACKAGING_PACKAGES="git dpkg-dev debhelper fakeroot lintian rpm rpmlint gnupg apt-utils mmdebstrap systemd-container util-linux
   buildah man-db python3-yaml"
