@@ -178,6 +178,29 @@ void collect_waits(session::Hub& hub, Rows& rows) {
   }
 }
 
+// Transactions that are open now, and those of them in which nothing happens: a server that is held for nothing.
+void collect_transactions(session::Hub& hub, Rows& rows) {
+  for (const LocalPool* pool : live_pools(hub)) {
+    int64_t open = 0, idle = 0;
+    Micros longest = 0, longest_idle = 0;
+    const auto& active = pool->servers(pool::ServerState::kActive);
+    for (const auto* entry = active.front(); entry; entry = active.next(*entry)) {
+      const auto& server = static_cast<const Server&>(*entry);
+      if (!server.client || server.replies.in_copy_both()) continue;
+      const Micros rests_since = session::idle_in_transaction_since(server);
+      if (rests_since == 0 && server.transaction == 'I' && server.replies.all_answered()) continue;
+      ++open;
+      if (server.client->xact_start > 0) longest = std::max(longest, hub.now() - server.client->xact_start);
+      if (rests_since == 0) continue;
+      ++idle;
+      longest_idle = std::max(longest_idle, hub.now() - rests_since);
+    }
+    rows.push_back({pool->shared().database->name, pool->shared().user->name, std::to_string(open),
+                    std::to_string(idle), std::to_string(longest), std::to_string(longest_idle),
+                    std::to_string(pool->counters.slow_queries), std::to_string(pool->counters.slow_xacts)});
+  }
+}
+
 void collect_latencies(session::Hub& hub, Rows& rows) {
   for (const LocalPool* pool : live_pools(hub)) {
     for (size_t kind = 0; kind < session::kTookNames.size(); ++kind) {

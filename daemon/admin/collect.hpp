@@ -22,6 +22,7 @@ void collect_lists(session::Hub& hub, Rows& rows);  // label, count
 void collect_memory(session::Hub& hub, Rows& rows);
 void collect_workers(session::Hub& hub, Rows& rows);
 void collect_waits(session::Hub& hub, Rows& rows);
+void collect_transactions(session::Hub& hub, Rows& rows);
 void collect_latencies(session::Hub& hub, Rows& rows);  // database, user, kind, Histogram's text
 
 }  // namespace pgweir::admin

@@ -211,6 +211,15 @@ const Columns kWaits = {
     {"database", kText}, {"user", kText}, {"cause", kText}, {"waiting", kInt4}, {"wait_time_us", kInt8},
 };
 
+// Ours: the transactions that are open on a pool's servers, how many of them are idle (nothing runs, it is the client's
+// turn), how long the oldest of either has lasted, and how many slow ones have been noticed since the start.
+const Columns kTransactions = {
+    {"database", kText},     {"user", kText},
+    {"open", kInt4},         {"idle", kInt4},
+    {"longest_us", kInt8},   {"longest_idle_us", kInt8},
+    {"slow_queries", kInt8}, {"slow_transactions", kInt8},
+};
+
 const Columns kHelp;
 
 const Columns kClientEncoding = {{"client_encoding", kText}};
@@ -250,6 +259,7 @@ const std::map<std::string_view, const Columns*>& table() {
       {"WORKERS", &kWorkers},
       {"LATENCIES", &kLatencies},
       {"WAITS", &kWaits},
+      {"TRANSACTIONS", &kTransactions},
       {"client_encoding", &kClientEncoding},
       {"datestyle", &kDatestyle},
       {"default_transaction_isolation", &kDefaultTransactionIsolation},

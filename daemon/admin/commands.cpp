@@ -94,6 +94,7 @@ const std::vector<TopicRow>& topic_rows() {
       {"TOTALS", Right::kStats, collect_stats, kByName, present_totals},
       {"WORKERS", Right::kStats, collect_workers, kOneByOne, nullptr},
       {"WAITS", Right::kStats, collect_waits, {kSum, 3, {}}, nullptr},
+      {"TRANSACTIONS", Right::kStats, collect_transactions, {kSum, 2, {4, 5}}, nullptr},
       {"LATENCIES", Right::kStats, collect_latencies, kHistograms, present_latencies},
   };
   return kRows;

@@ -44,6 +44,7 @@ const std::vector<LabelRow>& label_rows() {
       {"WORKERS", {"worker"}},
       {"PEER_POOLS", {"peer"}},
       {"WAITS", {"database", "user", "cause"}},
+      {"TRANSACTIONS", {"database", "user"}},
   };
   return kRows;
 }
@@ -85,6 +86,17 @@ constexpr MetricRow kMetrics[] = {
      "Clients that wait for a server now, by what stands in the way."},
     {"WAITS", "wait_time_us", "wait_cause_time_seconds", kCounter, "seconds",
      "Time that clients waited for a server, by cause."},
+
+    {"TRANSACTIONS", "open", "pool_transactions_open", kGauge, "", "Transactions that are open on a server now."},
+    {"TRANSACTIONS", "idle", "pool_transactions_idle", kGauge, "",
+     "Of these, in which nothing runs: idle in transaction."},
+    {"TRANSACTIONS", "longest_us", "pool_longest_transaction_seconds", kGauge, "seconds",
+     "How long the oldest open transaction has had its server."},
+    {"TRANSACTIONS", "longest_idle_us", "pool_longest_idle_transaction_seconds", kGauge, "seconds",
+     "How long nothing has run in the transaction that rests longest."},
+    {"TRANSACTIONS", "slow_queries", "slow_queries", kCounter, "", "Queries that took log_slow_queries or longer."},
+    {"TRANSACTIONS", "slow_transactions", "slow_transactions", kCounter, "",
+     "Transactions that took log_slow_transactions or longer."},
 
     {"DATABASES", "pool_size", "database_pool_size", kGauge, "", "Most servers of one pool."},
     {"DATABASES", "min_pool_size", "database_min_pool_size", kGauge, "", "Servers that a pool keeps."},

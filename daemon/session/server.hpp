@@ -2,6 +2,7 @@
 // another worker whole. Its ReplyQueue says at any time which answers are still owed.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -83,5 +84,12 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   Micros overdue_at = kNever;  // closed by upkeep if its login, errand or cancel has not ended by then (patience.hpp)
   Micros answered_at = 0;      // last ReadyForQuery
 };
+
+// Since when the transaction on `server`, which has a client, has rested: nothing runs there and it is the client's
+// turn, be it between two queries or behind a Flush. 0: it does not.
+inline Micros idle_in_transaction_since(const Server& server) {
+  if (server.replies.batch_at_rest()) return std::max(server.last_activity, server.client->last_request);
+  return server.replies.all_answered() && server.transaction != 'I' ? server.answered_at : 0;
+}
 
 }  // namespace pgweir::session

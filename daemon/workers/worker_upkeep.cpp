@@ -109,16 +109,14 @@ void Worker::check_active(LocalPool& pool, Micros now) {
     if (!client) continue;
     bool running = !server.replies.all_answered();
     bool in_transaction = running || server.transaction != 'I';
-    bool at_rest = server.replies.batch_at_rest();  // a transaction, be it an implicit one, in which nothing runs
-    bool idle = at_rest || (!running && server.transaction != 'I');
-    Micros idle_since = at_rest ? std::max(server.last_activity, client->last_request) : server.answered_at;
+    const Micros idle_since = session::idle_in_transaction_since(server);
     uint32_t generation = pool.shared().database->generation.load();
     // A replication stream has no end, nor is it a transaction; what limits it is a client that does not speak.
     const bool stream = server.replies.in_copy_both();
     const Micros asked = stream ? client->last_request : client->query_start;
     if (running && over(asked, rules.query_timeout, now)) {
       close_client(*this, *client, Reason::kQueryTimeout);
-    } else if (idle && over(idle_since, rules.idle_transaction_timeout, now)) {
+    } else if (over(idle_since, rules.idle_transaction_timeout, now)) {
       close_client(*this, *client, Reason::kIdleTransactionTimeout);
     } else if (in_transaction && !stream && over(client->xact_start, rules.transaction_timeout, now)) {
       close_client(*this, *client, Reason::kTransactionTimeout);

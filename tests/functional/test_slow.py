@@ -185,3 +185,55 @@ def test_a_storm_is_told_shortly(start):
     line = pw.wait_log(r"more slow queries and transactions", timeout=30)
     assert "test/app: 980 more slow queries and transactions in 10 seconds were not told one by one" in line
     assert len(slow_lines(pw)) == 20
+
+
+def transactions(pw):
+    return next(row for row in pw.show("TRANSACTIONS") if row["database"] == "test")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_idle_in_transaction_is_seen(start, workers, mode):
+    pw = start(settings={"pool_mode": mode, "workers": workers, "default_pool_size": 4})
+    idle, failed, busy, free = [pw.connect() for _ in range(4)]
+    free.query("SELECT 1")
+    idle.query("BEGIN")
+    failed.query("BEGIN")
+    failed.send(wire.query("SELECT 1/0"))
+    failed.results()
+    busy.send(wire.query("SELECT pg_sleep(60)"))
+    system.wait_for(lambda: transactions(pw)["open"] == "3", what="three open transactions")
+    first = transactions(pw)
+    assert first["idle"] == "2"
+    system.wait_for(lambda: int(transactions(pw)["longest_idle_us"]) > 300000, what="one idles for a while")
+    later = transactions(pw)
+    assert int(later["longest_us"]) >= int(later["longest_idle_us"]) > int(first["longest_idle_us"])
+    idle.query("COMMIT")
+    failed.query("ROLLBACK")
+    after = transactions(pw)
+    assert (after["open"], after["idle"], after["longest_idle_us"]) == ("1", "0", "0")
+    busy.close()
+
+
+def test_idle_behind_a_flush_is_idle_in_transaction(start):
+    pw = start(settings={"pool_mode": "transaction"})
+    conn = pw.connect()
+    conn.send(wire.parse("SELECT 1") + wire.bind() + wire.execute() + wire.flush())
+    while conn.read().type != "C":
+        pass
+    assert transactions(pw)["idle"] == "1"
+    conn.send(wire.sync())
+    conn.results()
+    assert transactions(pw)["open"] == "0"
+
+
+def test_slow_ones_are_counted(start):
+    pw = start(settings={**SLOW, "log_slow_transactions": "100ms", "workers": 3})
+    conns = [pw.connect() for _ in range(3)]
+    for conn in conns:
+        conn.send(wire.query("SELECT pg_sleep(0.15)"))
+    for conn in conns:
+        conn.results()
+        conn.query("SELECT 1")
+    row = transactions(pw)
+    assert (row["slow_queries"], row["slow_transactions"]) == ("3", "3")
