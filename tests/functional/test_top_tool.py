@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
 
 import pytest
 
-from harness import pgweir, system
+from harness import pgweir, system, wire
 
 pytestmark = pytest.mark.skipif(not pgweir.IS_PGWEIR, reason="a tool of pgweir")
 
@@ -31,11 +32,11 @@ def run(*args, timeout=60):
 class Screen:
     """pgweir-top in a tmux of its own."""
 
-    def __init__(self, pw, columns=80, lines=24):
+    def __init__(self, pw, columns=80, lines=24, options="", **environment):
         self.socket = "pgweir-top-" + uuid.uuid4().hex[:8]
         self.pw = pw
-        env = {**system.clean_environment(), "PGPASSWORD": "admin-secret", "TERM": "xterm-256color"}
-        command = "%s -i 0.3 -d '%s'; echo ended with $?; exec sleep 600" % (PROGRAM, conninfo(pw))
+        env = {**system.clean_environment(), "PGPASSWORD": "admin-secret", "TERM": "xterm-256color", **environment}
+        command = "%s -i 0.3 %s -d '%s'; echo ended with $?; exec sleep 600" % (PROGRAM, options, conninfo(pw))
         subprocess.run(["tmux", "-L", self.socket, "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y",
                         str(lines), command], check=True, env=env)
 
@@ -47,6 +48,10 @@ class Screen:
 
     def text(self):
         return self.tmux("capture-pane", "-p")
+
+    def coloured(self):
+        """Whether any cell has a colour: a parameter 30 to 37, 38 or 90 to 97 of SGR."""
+        return re.search(r"\x1b\[(?:\d+;)*(?:3[0-8]|9[0-7])[;m]", self.tmux("capture-pane", "-p", "-e")) is not None
 
     def wait(self, *words, gone=()):
         system.wait_for(lambda: (lambda t: all(w in t for w in words) and not any(w in t for w in gone))(self.text()),
@@ -141,3 +146,94 @@ def test_postgres_goes_and_comes(start, make_pg, screen):
     top.wait("PostgreSQL is not reached", "DOWN", "refused")
     pg.start()
     top.wait("all is well")
+
+
+def test_kill_and_reconnect_ask_first(start, screen):
+    pw = start()
+    victim, other = pw.connect(application_name="victim"), pw.connect(application_name="other")
+    pid = other.scalar("SELECT pg_backend_pid()")
+    top = screen(pw)
+    top.wait("test/app")
+    top.keys("C")
+    top.wait("RECONNECT test", "replaced")
+    top.keys("y")
+    system.wait_for(lambda: other.scalar("SELECT pg_backend_pid()") != pid, 20, "another server")
+    top.keys("Enter")
+    top.wait("Pool test/app", "victim", "other")
+    top.keys("/", "victim", "Enter")
+    top.wait("victim", gone=("other",))
+    top.keys("K")
+    top.wait("KILL_CLIENT ", "that client is closed")
+    top.keys("n")
+    top.wait("not done")
+    assert victim.scalar("SELECT 1") == "1"
+    top.keys("K")
+    top.wait("that client is closed")
+    top.keys("y")
+    victim.expect_fatal("admin forced disconnect")
+    assert other.scalar("SELECT 1") == "1"
+    top.keys("Escape", "Escape")
+    top.wait("POOL", "test/app")
+    top.keys("K")
+    top.wait("KILL test", "all of its clients")
+    top.keys("y")
+    other.expect_fatal("database removed")
+
+
+def test_an_exhausted_pool_and_an_idle_transaction(start, screen):
+    pw = start(settings={"default_pool_size": 1, "pool_mode": "transaction"})
+    limits = os.path.join(pw.directory, "top.conf")
+    system.write_file(limits, "[thresholds]\nidle_transaction_seconds = 0.2 600\nwait_seconds = 0.1 600\nwaiting_clients = off\npool_percent = off\n")
+    holder, waiter = pw.connect(application_name="holder"), pw.connect()
+    holder.query("BEGIN")
+    waiter.send(wire.query("SELECT 1"))
+    top = screen(pw, columns=100, options="-c " + limits)
+    top.wait("1 transaction is idle, the longest", "1 client waits, the longest", "pool full")
+    top.keys("Enter")
+    top.wait("Idle in transaction 1 of 1 open", "holder")
+    code, out, _ = run("--json", "-n", "1", "-c", limits, "-d", conninfo(pw))
+    pool = json.loads(out)["pools"][0]
+    assert code == 0, "yellow is no failure"
+    assert (pool["transactions_open"], pool["transactions_idle"], pool["level"]) == (1, 1, "yellow")
+    assert pool["longest_idle_transaction_us"] > 200000
+    system.write_file(limits, "[thresholds]\nidle_transaction_seconds = 0.1 0.2\n")
+    code, out, _ = run("-b", "-n", "1", "-c", limits, "-d", conninfo(pw))
+    assert code == 1 and "transaction is idle" in out, "red is one"
+    holder.query("COMMIT")
+    waiter.results()
+    top.wait("Pool test/app", gone=("Idle in transaction",))
+
+
+@pytest.mark.parametrize("setting", ["", "1"])
+def test_no_color(start, screen, setting):
+    pw = start(databases={"test": {}, "off": {}})
+    pw.admin("PAUSE off")
+    top = screen(pw, NO_COLOR=setting)
+    top.wait("off: paused")
+    assert top.coloured() == (setting == "")
+
+
+def test_orders_of_the_rows(start):
+    pw = start(databases={"one": {}, "two": {}})
+    conns = [pw.connect(database=name) for name in ("one", "two", "two")]
+    for conn in conns:
+        conn.query("BEGIN")
+
+    def order(*options):
+        return re.findall(r"^\W*(one|two)/app", run("-b", "-n", "1", *options, "-d", conninfo(pw))[1], re.MULTILINE)
+
+    assert order("-s", "name") == ["one", "two"]
+    assert order("-s", "clients") == order("-s", "servers") == ["two", "one"]
+    assert order("-f", "two") == ["two"]
+    assert run("-b", "-s", "colour")[0] == 2
+
+
+def test_a_console_that_lets_nobody_in(start, screen):
+    pw = start(settings={"auth_type": "scram-sha-256"})
+    code, _, err = run("-b", "-n", "1", "-d", conninfo(start()).replace("admin", "app"))
+    assert code == 3 and "not allowed" in err, "a user without console rights"
+    top = screen(pw, PGPASSWORD="hunter2")
+    top.wait("authentication failed")
+    assert "hunter2" not in top.text()
+    top.keys("q")
+    top.wait("ended with ")

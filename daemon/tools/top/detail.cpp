@@ -76,6 +76,12 @@ Lines pool_facts(const Ui& ui, const Picture& picture, size_t columns) {
     clients.add(cat(", the longest ", duration(pool->longest_us), pool->why.empty() ? "" : cat(": ", pool->why)),
                 style_of(pool->level));
   Lines out = {name, servers, clients};
+  if (pool->idle_transactions > 0) {
+    Line resting("Idle in transaction ", Style::kDim);
+    resting.add(cat(pool->idle_transactions, " of ", pool->open_transactions, " open, the longest ",
+                    duration(pool->longest_idle_us)));
+    out.push_back(resting);
+  }
   if (database) {
     auto mean = [](double us) { return us > 0 ? duration(static_cast<int64_t>(us + 0.5)) : std::string("-"); };
     Line work("Database ", Style::kDim);

@@ -22,6 +22,8 @@ void put_pool(Json& json, const Pool& one) {
   json.begin_object().put("database", one.database).put("user", one.user).put("mode", one.mode);
   json.put("level", level_word(one.level)).put("clients", one.clients).put("waiting", one.waiting);
   json.put("longest_wait_us", one.longest_us).put("why", one.why);
+  json.put("transactions_open", one.open_transactions).put("transactions_idle", one.idle_transactions);
+  json.put("longest_idle_transaction_us", one.longest_idle_us);
   json.put("servers_active", one.active).put("servers_idle", one.idle).put("servers_used", one.used);
   json.put("servers_tested", one.tested).put("servers_login", one.login).put("servers_cancel", one.cancels);
   json.put("pool_size", one.size).put("reserve_pool_size", one.reserve);

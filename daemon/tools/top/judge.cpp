@@ -45,6 +45,10 @@ void judge_pool(Bench& bench, Pool& pool, const Thresholds& limits) {
               cat(name, ": ", counted(pool.waiting, "client waits", "clients wait"), ", the longest ",
                   duration(pool.longest_us), because(pool.why)));
   }
+  bench.say(limits.idle_transaction_seconds.of(static_cast<double>(pool.longest_idle_us) / 1e6), pool.level,
+            cat("idle transaction ", name),
+            cat(name, ": ", counted(pool.idle_transactions, "transaction is idle", "transactions are idle"),
+                ", the longest ", duration(pool.longest_idle_us)));
   const Level full = limits.pool_percent.of(pool.percent());
   if (pool.size > 0 && full != Level::kGreen)
     bench.say(full == Level::kRed && pool.waiting == 0 ? Level::kYellow : full, pool.level, cat("full ", name),

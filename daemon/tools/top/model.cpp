@@ -79,6 +79,18 @@ std::vector<Latency> read_latencies(const Sample& sample, std::string_view datab
   return out;
 }
 
+// SHOW TRANSACTIONS, where there is one.
+void read_transactions(const Sample& sample, std::vector<Pool>& pools) {
+  for (const Row& row : rows(sample.table("TRANSACTIONS"))) {
+    for (Pool& pool : pools) {
+      if (row.text("database") != pool.database || row.text("user") != pool.user) continue;
+      pool.open_transactions = row.number("open");
+      pool.idle_transactions = row.number("idle");
+      pool.longest_idle_us = row.number("longest_idle_us");
+    }
+  }
+}
+
 // SHOW WAITS: the cause that most of the pool's waiting clients have now; "" where it does not tell.
 std::string told_why(const Sample& sample, const Pool& pool) {
   std::string why;
@@ -327,6 +339,7 @@ void Model::add(const Sample& sample, const std::vector<Probe>& probes) {
   read_rates(sample, before, next);
   read_workers(sample, before, next);
   read_reach(sample, probes, next);
+  read_transactions(sample, next.pools);
   for (Pool& pool : next.pools) {
     const Database* database = next.database(pool.database);
     if (pool.waiting == 0) continue;

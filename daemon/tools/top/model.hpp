@@ -33,6 +33,9 @@ struct Pool {
   int64_t waiting = 0;
   int64_t longest_us = 0;
   std::string why;  // they wait; empty when nobody does, or nobody can tell
+  int64_t open_transactions = 0;
+  int64_t idle_transactions = 0;  // of these, in which nothing runs
+  int64_t longest_idle_us = 0;
   int64_t active = 0;
   int64_t idle = 0;
   int64_t used = 0;  // rested, to be checked before use

@@ -12,8 +12,8 @@ namespace {
 constexpr std::chrono::seconds kPatience(5);  // for a connection, and for each answer
 
 // The order in which they are asked; the counters come together.
-constexpr std::array<const char*, 11> kTopics = {"VERSION",   "CONFIG", "STATE",   "LISTS", "USERS", "DATABASES",
-                                                 "LATENCIES", "WAITS",  "WORKERS", "STATS", "POOLS"};
+constexpr std::array<const char*, 12> kTopics = {"VERSION",   "CONFIG",       "STATE", "LISTS",   "USERS", "DATABASES",
+                                                 "LATENCIES", "TRANSACTIONS", "WAITS", "WORKERS", "STATS", "POOLS"};
 constexpr std::array<const char*, 2> kSocketTopics = {"SERVERS", "CLIENTS"};
 
 std::string time_of_day() {

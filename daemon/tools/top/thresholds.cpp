@@ -15,6 +15,7 @@ using T = Thresholds;
 constexpr ThresholdRow kRows[] = {
     {"wait_seconds", &T::wait_seconds},
     {"waiting_clients", &T::waiting_clients},
+    {"idle_transaction_seconds", &T::idle_transaction_seconds},
     {"pool_percent", &T::pool_percent},
     {"database_percent", &T::database_percent},
     {"client_percent", &T::client_percent},

@@ -24,12 +24,13 @@ struct Threshold {
 };
 
 struct Thresholds {
-  Threshold wait_seconds = {1, 5};        // the longest wait of a pool
-  Threshold waiting_clients = {1, 20};    // of a pool
-  Threshold pool_percent = {90, 100};     // servers at work, of pool_size; red only while somebody waits
-  Threshold database_percent = {80, 95};  // server connections, of max_db_connections
-  Threshold client_percent = {80, 95};    // client connections, of max_client_conn and the limits of a database
-  Threshold worker_percent = {80, 95};    // of a core
+  Threshold wait_seconds = {1, 5};                // the longest wait of a pool
+  Threshold waiting_clients = {1, 20};            // of a pool
+  Threshold idle_transaction_seconds = {10, 60};  // the longest time that a transaction of a pool rests
+  Threshold pool_percent = {90, 100};             // servers at work, of pool_size; red only while somebody waits
+  Threshold database_percent = {80, 95};          // server connections, of max_db_connections
+  Threshold client_percent = {80, 95};            // client connections, of max_client_conn and the limits of a database
+  Threshold worker_percent = {80, 95};            // of a core
   Threshold query_ms = {Threshold::kNever, Threshold::kNever};        // mean, of a database
   Threshold transaction_ms = {Threshold::kNever, Threshold::kNever};  // mean, of a database
 };
