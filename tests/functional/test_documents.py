@@ -168,7 +168,8 @@ def test_topics_settings_and_metrics_exist(pw):
 
 
 # Kinds of log records, columns and PostgreSQL's settings that look like a setting of pgweir.
-KNOWN_OTHERWISE = {"max_connections", "log_statement", "server_lost", "server_fatal", "client_percent"}
+KNOWN_OTHERWISE = {"max_connections", "log_statement", "server_lost", "server_fatal", "client_percent",
+                   "idle_transaction_seconds"}
 
 
 def test_kinds_of_records_exist():
