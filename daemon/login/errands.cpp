@@ -62,7 +62,7 @@ net::Task<void> clean_up(session::Hub& hub, session::Server& server) {
   if (global.client_cleanup_bytes > 0) exchange.budget = static_cast<uint64_t>(global.client_cleanup_bytes);
   Drained drained = Drained::kDone;
   exchange.end_open_work();
-  if (work_is_running(server) && server.cancels == 0) {
+  if (!server.let_finish && work_is_running(server) && server.cancels == 0) {
     co_await forward_cancel(hub, server, exchange.deadline);
   }
   if (!exchange.over()) {

@@ -14,7 +14,8 @@ net::Task<void> run_reset(session::Hub& hub, session::Server& server);
 // server_check_query; an SQL error passes, a lost connection does not.
 net::Task<void> run_check(session::Hub& hub, session::Server& server);
 
-// The client vanished in the middle of work: cancel what runs, throw away what comes, ROLLBACK, return the server;
+// The client left in the middle of work: cancel what runs (unless it said goodbye: Server::let_finish), throw away what
+// comes, ROLLBACK, return the server;
 // within client_cleanup_timeout and client_cleanup_bytes, else close it.
 net::Task<void> clean_up(session::Hub& hub, session::Server& server);
 

@@ -52,9 +52,12 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   client.server = nullptr;
   server->client = nullptr;
   if (server->retry) server->retry->stop();
+  const bool goodbye = reason == Reason::kClientTerminate;
+  if (goodbye && !clean) hub.outbox.flush_end(*server);  // a server that is closed forgets what is queued for it
   if (fate == Fate::kClose || client.replication != Replication::kNone) {
-    // What still runs there would go on without anybody to read it. A replication stream reads of its end itself.
-    if (!server->replies.empty() && !server->replies.in_copy_both()) hub.cancel_abandoned(*server);
+    // What still runs there would go on without anybody to read it, unless it was asked for by who said goodbye in
+    // order. A replication stream reads of its end itself.
+    if (!goodbye && !server->replies.empty() && !server->replies.in_copy_both()) hub.cancel_abandoned(*server);
     const bool left = client.replication != Replication::kNone && fate != Fate::kClose;
     close_server(hub, *server, left ? Reason::kReplicationClientClosed : reason);
     return;
@@ -73,6 +76,8 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   if (!server->local_pool->move(*server, pool::ServerState::kTested))
     return impossible(hub, nullptr, server, "clean-up");
   server->errand = Errand::kCleanUp;
+  // PostgreSQL reads a Terminate only behind what came before it, and does all of that; so it must be here.
+  server->let_finish = goodbye;
   expect_end(hub, *server, hub.snapshot->global.client_cleanup_timeout);
   server->stream.set_handler(nullptr, nullptr);  // what it says from now on is the clean-up's to read
   resume(hub, *server);
