@@ -35,7 +35,10 @@ bool admit_to_console(ClientLogin& login) {
   }
   const bool any = global.auth_type == settings::AuthType::kAny;
   login.client.console_rights = console_rights(login.user, global.admin_users, global.stats_users, any);
-  return login.client.console_rights != 0 || login.refuse("not allowed");
+  if (login.client.console_rights != 0) return true;
+  // Who is nobody takes part in the exchange, as everywhere, and fails at its end.
+  if (!login.known && !is_vouched(foreseen_method(login))) return true;
+  return login.refuse("not allowed");
 }
 
 auth::HbaAddress hba_address(const net::Address& peer) {
@@ -134,6 +137,7 @@ bool enter_pool(ClientLogin& login) {
   if (login.console) {
     if (hub.books.stopping() != pool::Stopping::kNo && !client.stream.peer().is_unix())
       return login.refuse("pooler is shutting down");
+    if (client.console_rights == 0) return login.refuse("not allowed");  // no proof makes up for a missing right
     return pool::set_state(client, pool::ClientState::kConsole) || login.drop("console login in a wrong state");
   }
   bool made = false;

@@ -74,10 +74,10 @@ void add_host_to_name(ClientLogin& login) {
                         name_with_host(name ? *name : std::string(), client.stream.peer(), client.listen_port, host));
 }
 
-// Consoles may always be reached: their users are few, and named.
+// Consoles may always be reached: their users are few, and named. A limit of 0 lets nobody else in, as in PgBouncer.
 bool room_for_socket(ClientLogin& login) {
   const pool::Quota& all = login.hub.books.clients();
-  if (login.console || all.limit() <= 0 || all.used() <= all.limit()) return true;
+  if (login.console || all.used() <= all.limit()) return true;
   return login.refuse("no more connections allowed (max_client_conn)");
 }
 

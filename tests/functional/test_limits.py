@@ -208,6 +208,14 @@ def test_max_client_conn(start):
     system.wait_for(lambda: accepted(pw), 10, "a free place")  # the console connection above counts, too
 
 
+def test_max_client_conn_of_zero_lets_only_the_console_in(start):
+    pw = start(settings={"max_client_conn": 0})
+    assert "no more connections allowed (max_client_conn)" in pw.refused().message
+    assert pw.admin("SHOW VERSION").rows
+    pw.reload(max_client_conn=10)
+    assert accepted(pw)
+
+
 def accepted(pw):
     try:
         return pw.connect().scalar("SELECT 1") == "1"

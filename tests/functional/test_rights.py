@@ -19,7 +19,8 @@ ACT = ["PAUSE", "RESUME", "PAUSE test", "RESUME test", "KILL test", "RESUME test
 SHUTDOWN = ["SHUTDOWN WAIT_FOR_CLIENTS", "SHUTDOWN WAIT_FOR_SERVERS", "SHUTDOWN"]
 
 # Kind: settings, user, way ("tcp", "unix" as another account, "own" by unix as pgweir's account), what it gets.
-ADMIN, STATS, NOBODY = "admin", "stats", "nobody"
+# NOBODY is somebody without the right; GHOST is not known at all.
+ADMIN, STATS, NOBODY, GHOST = "admin", "stats", "nobody", "ghost"
 KINDS = {
     "in admin_users": ({}, "admin", "tcp", ADMIN),
     "in admin_users, by unix": ({}, "admin", "unix", ADMIN),
@@ -27,26 +28,26 @@ KINDS = {
     "in both lists": ({"admin_users": "admin, stats"}, "stats", "tcp", ADMIN),
     "in neither list": ({}, "app", "tcp", NOBODY),
     "in neither list, lists empty": ({"admin_users": "", "stats_users": ""}, "admin", "tcp", NOBODY),
-    "unknown": ({}, "ghost", "tcp", NOBODY),
-    "another case": ({}, "Admin", "tcp", NOBODY),
-    "a part of a name": ({}, "adm", "tcp", NOBODY),
+    "unknown": ({}, "ghost", "tcp", GHOST),
+    "another case": ({}, "Admin", "tcp", GHOST),
+    "a part of a name": ({}, "adm", "tcp", GHOST),
     "in neither list, own account": ({}, "app", "own", NOBODY),
     "in stats_users, own account": ({}, "stats", "own", STATS),
     "pseudo user, own account": ({}, "pgbouncer", "own", ADMIN),
-    "pseudo user, by tcp": ({}, "pgbouncer", "tcp", NOBODY),
-    "pseudo user, another account": ({}, "pgbouncer", "unix", NOBODY),
+    "pseudo user, by tcp": ({}, "pgbouncer", "tcp", GHOST),
+    "pseudo user, another account": ({}, "pgbouncer", "unix", GHOST),
     "any: in neither list": ({"auth_type": "any"}, "app", "tcp", STATS),
     "any: unknown": ({"auth_type": "any"}, "ghost", "tcp", STATS),
     "any: in admin_users": ({"auth_type": "any"}, "admin", "tcp", ADMIN),
     "any: in stats_users": ({"auth_type": "any"}, "stats", "tcp", STATS),
     "any: pseudo user, by tcp": ({"auth_type": "any"}, "pgbouncer", "tcp", STATS),
     "trust: in neither list": ({"auth_type": "trust"}, "app", "tcp", NOBODY),
-    "trust: unknown": ({"auth_type": "trust"}, "ghost", "tcp", NOBODY),
+    "trust: unknown": ({"auth_type": "trust"}, "ghost", "tcp", GHOST),
     "trust: in stats_users": ({"auth_type": "trust"}, "stats", "tcp", STATS),
 }
 if IS_PGWEIR:
     KINDS["pseudo user of our name, own account"] = ({}, "pgweir", "own", ADMIN)
-    KINDS["pseudo user of our name, by tcp"] = ({}, "pgweir", "tcp", NOBODY)
+    KINDS["pseudo user of our name, by tcp"] = ({}, "pgweir", "tcp", GHOST)
 
 
 def arrives(pw, way):
@@ -79,6 +80,22 @@ def test_is_not_let_in(start, kind):
         conn.send(wire.startup({"user": user, "database": name}))
         got = conn.read_until("E")
         assert [m.type for m in got] == ["E"] and got[0].error()["M"] == "not allowed"
+        conn = arrives(pw, KINDS[kind][2])
+
+
+@of(GHOST)
+def test_is_asked_like_anybody_and_fails(start, kind):
+    """Whom nobody knows is not told whether the console would have him: it is the same exchange as for a database."""
+    pw, conn, user, _ = begins(start, kind)
+    trust = "trust" in kind
+    for name in (CONSOLE, "pgbouncer", "test"):
+        conn.send(wire.startup({"user": user, "database": name}))
+        if not trust:
+            assert conn.read().type == "R"
+            conn.send(wire.message("p", wire.cstr("md5" + 32 * "0")))
+        error = conn.read()
+        assert error.type == "E"
+        assert error.error()["M"] == ('"trust" authentication failed' if trust else "password authentication failed")
         conn = arrives(pw, KINDS[kind][2])
 
 
