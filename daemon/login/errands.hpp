@@ -15,8 +15,7 @@ net::Task<void> run_reset(session::Hub& hub, session::Server& server);
 net::Task<void> run_check(session::Hub& hub, session::Server& server);
 
 // The client left in the middle of work: cancel what runs (unless it said goodbye: Server::let_finish), throw away what
-// comes, ROLLBACK, return the server;
-// within client_cleanup_timeout and client_cleanup_bytes, else close it.
+// comes, ROLLBACK, return the server; within client_cleanup_timeout and client_cleanup_bytes, else close it.
 net::Task<void> clean_up(session::Hub& hub, session::Server& server);
 
 }  // namespace pgweir::login
