@@ -70,7 +70,7 @@ struct ClientExtras {
   std::string options;                           // of a replication client, as it gave them
   std::shared_ptr<const pool::Welcome> welcome;  // ... what its own server has said
   std::unique_ptr<SlowNotes> slow;
-  Micros notified_wait = 0;                      // wait_start of the wait that query_wait_notify has told it of
+  Micros notified_wait = 0;  // wait_start of the wait that query_wait_notify has told it of
 };
 
 class Client final : public pool::ClientEntry, public End, public Hook<ReadyTag> {

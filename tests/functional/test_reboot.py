@@ -91,8 +91,10 @@ def test_what_a_crash_leaves(start):
     pw.wait_exit()
     pw.expect_status = 0
     assert os.path.exists(pidfile) and os.path.exists(os.path.join(pw.directory, ".s.PGSQL.%d" % pw.port))
+    since = pw.mark()
     pw.start()
+    pw.wait_log("process up", since)  # the unix socket is made after the TCP one, for which start() waits
     assert pw.logged("stale pidfile, removing")
     with pw.connect(unix=True) as conn:
         assert conn.scalar("SELECT 1") == "1"
-    system.wait_for(lambda: int(open(pidfile).read()) == pw.pid, 10, "its own pid")
+    assert int(open(pidfile).read()) == pw.pid
