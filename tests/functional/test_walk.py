@@ -1,26 +1,15 @@
 """Walks compat/settings.tsv and compat/show_columns.tsv themselves, against the running program: every setting is known in
 its scopes, shows its default, says whether it can change, and refuses what it must; every SHOW has its columns, in order,
-with their types. The tables are read from ../shared/compat beside the checkout when they are there, else from the copy
-in tests/compat."""
+with their types. Messages and the console's commands: test_walk_messages.py and test_walk_console.py."""
 
-import csv
 import os
 import subprocess
 
 import pytest
 
 from harness import system, wire
+from harness.compat import OWN, SHARED, table
 from harness.pgweir import runnable_binary
-
-SHARED = os.path.join(os.path.dirname(system.ROOT), "shared", "compat")
-OWN = os.path.join(system.ROOT, "tests", "compat")
-
-
-def table(name):
-    place = SHARED if os.path.exists(os.path.join(SHARED, name)) else OWN
-    with open(os.path.join(place, name), newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-
 
 SETTINGS = table("settings.tsv")
 COLUMNS = table("show_columns.tsv")
