@@ -150,6 +150,10 @@ def test_other_pool_modes(good, mode):
 
 def test_userlist_mode(good):
     check = good()
+    os.chmod(check.pw.userlist_path, 0o644)
+    results, _ = check.json("-t", "userlist,secret-modes")
+    assert "mode 0644, policy 0600" in results["userlist"]["reason"]
+    assert "others may read" in results["secret-modes"]["reason"]
     os.chmod(check.pw.userlist_path, 0o640)
     told = check.expect("userlist", words="mode 0640, policy 0600")
     assert told["remedy"] == "chmod 0600 " + check.pw.userlist_path
@@ -243,11 +247,79 @@ def test_old_tls_versions(good, certs):
     check.expect("tls-versions", words="client_tls_protocols")
 
 
-def test_everybody_is_an_administrator(good):
-    check = good(hba="host all all 127.0.0.1/32 scram-sha-256\n", policy=LIMITS + "auth_type = hba\n",
-                 settings={"stats_users": "app"})
+def test_one_who_may_look_and_no_more(good):
+    check = good(hba="host all all 127.0.0.1/32 scram-sha-256\n", settings={"auth_type": "hba", "stats_users": "app"})
     results, _ = check.json("-t", "console-rights")
+    assert results["console-rights"]["status"] == "pass"
     assert "may look at figures, and no more" in results["console-rights"]["reason"]
+
+
+def test_a_console_that_is_open_to_everybody(good):
+    check = good(settings={"auth_type": "any"}, databases={"test": {"user": "app"}})
+    results, _ = check.json("-t", "console-rights,console-password")
+    assert results["console-rights"]["status"] == results["console-password"]["status"] == "fail"
+    assert "app is in no list and may look at figures" in results["console-rights"]["reason"]
+    assert "auth_type = any lets everybody look" in results["console-rights"]["remedy"]
+    assert "an administrator gets in with a wrong password" in results["console-password"]["reason"]
+
+
+def test_a_rule_that_trusts_whoever_says_admin(good):
+    check = good(hba="host pgweir admin 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
+                 settings={"auth_type": "hba"}, policy=LIMITS + "auth_type = hba\n")
+    told = check.expect("console-password", words="^an administrator gets in with a wrong password$")
+    assert "HBA" in told["remedy"]
+
+
+def test_the_tests_user_is_an_administrator(good):
+    check = good(settings={"admin_users": "admin, app"})
+    results, _ = check.json("-t", "console-rights")
+    assert results["console-rights"]["status"] == "skip" and "use another for --pool" in results["console-rights"]["reason"]
+
+
+def test_the_console_refuses(good):
+    """The tool's user for the console is in neither list."""
+    check = good()
+    check.write_policy(LIMITS, "[connections]\nconsole = user=app dbname=pgweir\n")
+    results, told = check.json()
+    assert told["exit"] == DIFFERS
+    assert results["console"]["status"] == "fail" and "not allowed" in results["console"]["reason"]
+    assert "admin_users" in results["console"]["remedy"]
+    assert results["pool-size"]["status"] == results["databases"]["status"] == "blocked"
+    assert "console" in results["pool-size"]["reason"]
+    assert results["pooled"]["status"] == results["direct"]["status"] == "pass"
+
+
+@pytest.mark.parametrize("user, test", [("app", "pooled"), ("admin", "console")])
+def test_a_wrong_password(good, user, test):
+    """The pgpass file of whoever runs the tool has an old one, for pgweir only."""
+    check = good()
+    with open(check.passfile) as file:
+        right = file.read()
+    system.write_file(check.passfile, "127.0.0.1:%d:*:%s:long-forgotten\n%s" % (check.pw.port, user, right))
+    os.chmod(check.passfile, 0o600)
+    code, out, err = check()
+    assert code == DIFFERS and "long-forgotten" not in out + err
+    results, _ = check.json()
+    assert results[test]["status"] == "fail" and results[test]["remedy"]
+    assert re.search("(SASL|password) authentication failed", results[test]["reason"])
+    others = {"pooled", "console"} - {test}
+    assert all(results[name]["status"] == "pass" for name in others | {"direct", "service-up", "userlist"})
+
+
+def test_an_exhausted_pool(good):
+    """Others hold every server and do not let go: what needs a server says so, the rest is as ever."""
+    check = good(settings={"default_pool_size": 1, "query_wait_timeout": 2}, policy=LIMITS + "default_pool_size = 1\n")
+    holder = check.pw.connect("app")
+    holder.query("BEGIN")
+    results, told = check.json("-t", "pooled,databases,direct,console,service-up,prepared,cancel")
+    assert told["exit"] == DIFFERS
+    for name in ("pooled", "databases", "prepared", "cancel"):
+        assert results[name]["status"] == "fail" and "query_wait_timeout" in results[name]["reason"], results[name]
+        assert "SHOW WAITS" in results[name]["remedy"], "and not what else would help if this test failed"
+    assert {results[name]["status"] for name in ("direct", "console", "service-up")} == {"pass"}
+    holder.query("COMMIT")
+    results, told = check.json("-t", "pooled,databases")
+    assert told["exit"] == OK, results
 
 
 def test_prepared_statements_are_not_kept(good):

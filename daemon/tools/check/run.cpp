@@ -22,13 +22,30 @@ std::string unasked(const Options& options, const Test& test) {
   return test.disturbs && !options.disturb ? "clients may feel it: --disturb allows it" : "";
 }
 
+// Troubles that have little to do with what the test is for; their remedy goes before the test's own.
+struct Trouble {
+  std::string_view end;  // of the reason: the server's words
+  const char* remedy;
+};
+constexpr Trouble kTroubles[] = {
+    {"query_wait_timeout",
+     "no server came free in time: SHOW WAITS tells why, SHOW POOLS and SHOW SERVERS who has them"},
+};
+
+const char* remedy_of(const Test& test, const std::string& reason) {
+  for (const Trouble& trouble : kTroubles)
+    if (reason.ends_with(trouble.end)) return trouble.remedy;
+  return test.remedy;
+}
+
 Outcome run_one(Context& context, const Test& test) {
   std::string reason = unasked(context.options(), test);
   if (!reason.empty()) return {Status::kUnasked, std::move(reason), {}};
   reason = context.missing(test.needs);
   Outcome outcome = reason.empty() ? test.run(context) : blocked(std::move(reason), "mend that first");
   const bool mended = outcome.status == Status::kPass || outcome.status == Status::kSkip;
-  if (!mended && outcome.remedy.empty() && test.remedy) outcome.remedy = test.remedy;
+  const char* remedy = mended || !outcome.remedy.empty() ? nullptr : remedy_of(test, outcome.reason);
+  if (remedy) outcome.remedy = remedy;
   return outcome;
 }
 

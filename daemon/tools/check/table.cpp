@@ -85,7 +85,7 @@ constexpr Test kTests[] = {
      check_console_password},
     {"console-rights", P::kSecurity, D::kSecurity, 3, kPool | kConsole, false,
      "who is no administrator has no rights at the console",
-     "correct admin_users and stats_users; auth_type = any makes everybody one", check_console_rights},
+     "correct admin_users and stats_users; auth_type = any lets everybody look", check_console_rights},
     {"secret-kinds", P::kSecurity, D::kSecurity, 2, kIni, false, "the userlist holds no password in the clear",
      "write SCRAM secrets by pgweir-userlist(1), or allow them by plain_secrets = 1", check_secret_kinds},
     {"secret-modes", P::kSecurity, D::kSecurity, 2, kIni, false, "files with secrets are not open to others", nullptr,
