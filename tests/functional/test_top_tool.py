@@ -213,19 +213,94 @@ def test_no_color(start, screen, setting):
     assert top.coloured() == (setting == "")
 
 
-def test_orders_of_the_rows(start):
-    pw = start(databases={"one": {}, "two": {}})
-    conns = [pw.connect(database=name) for name in ("one", "two", "two")]
-    for conn in conns:
-        conn.query("BEGIN")
+@pytest.fixture
+def three(start):
+    """Pools that every order puts differently: one has many clients and servers, two many who wait, three who waits longest."""
+    pw = start(databases={"one": {"pool_size": 3}, "two": {"pool_size": 2}, "three": {"pool_size": 1}},
+               settings={"pool_mode": "transaction"})
+    kept = []
 
-    def order(*options):
-        return re.findall(r"^\W*(one|two)/app", run("-b", "-n", "1", *options, "-d", conninfo(pw))[1], re.MULTILINE)
+    def fill(name, servers, idle, waiting):
+        conns = [pw.connect(database=name) for _ in range(servers + idle + waiting)]
+        for conn in conns[:servers]:
+            conn.query("BEGIN")
+        for conn in conns[servers + idle :]:
+            conn.send(wire.query("SELECT 1"))
+        pw.wait_pool(database=name, cl_waiting=waiting)
+        kept.append(conns)
 
-    assert order("-s", "name") == ["one", "two"]
-    assert order("-s", "clients") == order("-s", "servers") == ["two", "one"]
-    assert order("-f", "two") == ["two"]
+    fill("three", 1, 0, 1)
+    system.wait_for(lambda: longest(pw, "three") > 600000, what="a wait that is longer than any to come")
+    fill("two", 2, 0, 3)
+    fill("one", 3, 4, 0)
+    return pw
+
+
+def longest(pw, database):
+    row = pw.pool(database)
+    return int(row["maxwait"]) * 1000000 + int(row["maxwait_us"])
+
+
+ORDERS = {"name": ["one", "three", "two"], "servers": ["one", "two", "three"], "clients": ["one", "two", "three"],
+          "waiting": ["two", "three", "one"], "longest": ["three", "two", "one"], "worst": ["three", "two", "one"]}
+
+
+def rows_of(text):
+    return re.findall(r"^\W*(one|two|three)/app", text, re.MULTILINE)
+
+
+def test_orders_of_the_rows(three):
+    limits = os.path.join(three.directory, "top.conf")
+    system.write_file(limits, "[thresholds]\nwait_seconds = 0.5 600\nwaiting_clients = 3 100\npool_percent = off\n")
+    common = ("-n", "1", "-d", conninfo(three))
+    # Two yellow ones, of which the longer wait is the worse one above a second.
+    system.wait_for(lambda: longest(three, "three") > 1000000, what="a wait of more than a second")
+    for by, wanted in ORDERS.items():
+        out = run("-b", "-s", by, "-c", limits, *common)[1]
+        assert rows_of(out.split("POOL  ", 1)[1]) == wanted, (by, out)
+        told = json.loads(run("--json", "-s", by, "-c", limits, *common)[1])
+        assert [pool["database"] for pool in told["pools"]] == wanted, by
+    assert rows_of(run("-b", "-f", "two", *common)[1].split("POOL  ", 1)[1]) == ["two"]
+    told = json.loads(run("--json", "-f", "two/", *common)[1])
+    assert [pool["database"] for pool in told["pools"]] == ["two"]
+    assert {"one", "two", "three"} <= {database["database"] for database in told["databases"]}
     assert run("-b", "-s", "colour")[0] == 2
+
+
+def test_the_worst_comes_first(three):
+    """Red before yellow before green, whatever the names and the waits are."""
+    limits = os.path.join(three.directory, "top.conf")
+    system.write_file(limits, "[thresholds]\nwait_seconds = off\nwaiting_clients = 1 3\npool_percent = off\n")
+    code, out, _ = run("--json", "-n", "1", "-c", limits, "-d", conninfo(three))
+    told = json.loads(out)
+    assert [(pool["database"], pool["level"]) for pool in told["pools"]] == [("two", "red"), ("three", "yellow"), ("one", "green")]
+    assert code == 1 and told["health"][0]["level"] == told["level"] == "red"
+
+
+def test_keys_for_the_order(three, screen):
+    top = screen(three, columns=120, lines=40, options="-s name")
+
+    def shows(wanted, word):
+        system.wait_for(lambda: word in top.text() and rows_of(top.text().split("POOL  ", 1)[-1])[:3] == wanted, 20 * pgweir.SLOW,
+                        "the order %s: %s; it is\n%s" % (word, wanted, top.text()))
+
+    shows(ORDERS["name"], "POOL")
+    top.keys("r")
+    shows(ORDERS["name"][::-1], "POOL")
+    top.keys("r")
+    shows(ORDERS["name"], "POOL")
+    for by in ("servers", "clients", "waiting", "longest"):
+        top.keys("s")
+        shows(ORDERS[by], "pools by " + by)
+    top.keys("s")
+    top.wait("pools by worst")
+    top.keys("s")
+    shows(ORDERS["name"], "pools by name")
+    top.keys("Home", "Enter")
+    top.wait("Pool one/app")
+    for by in ("wait", "address", "application", "id", "state"):
+        top.keys("s")
+        top.wait("clients by " + by)
 
 
 def test_a_console_that_lets_nobody_in(start, screen):

@@ -82,7 +82,7 @@ Exit run_batch(const Setting& setting, const Messages& messages) {
     }
     model.add(sample, prober.results());
     const std::string text =
-        options.json ? as_json(model.picture())
+        options.json ? as_json(setting.ui, model.picture())
                      : cat(at > 0 ? "\n" : "", as_text(report(setting.ui, model.picture(), kColumns), colours));
     if (!print(text)) return Exit::kFile;
   }

@@ -61,7 +61,7 @@ const char* level_word(Level level) {
   return kWords[static_cast<size_t>(level)];
 }
 
-std::string as_json(const Picture& picture) {
+std::string as_json(const Ui& ui, const Picture& picture) {
   Json json;
   json.begin_object().put("time", picture.clock).put("level", level_word(picture.worst()));
   json.put("version", picture.version).put("failure", picture.failure);
@@ -76,8 +76,8 @@ std::string as_json(const Picture& picture) {
   put_rates(json, picture.total);
   json.end_object();
   json.key("pools").begin_array();
-  for (const Pool& one : picture.pools)
-    put_pool(json, one);
+  for (const Pool* one : shown_pools(ui, picture))
+    put_pool(json, *one);
   json.end_array().key("databases").begin_array();
   for (const Database& one : picture.databases)
     put_database(json, one);
