@@ -92,7 +92,7 @@ PROVOKED = {
     "server refused login": provoke.refusing_server,
     "unsolicited server packet": provoke.talkative_server,
     "cancel forwarded": provoke.cancels,
-    "cancel dropped": provoke.cancels_an_idle_client,
+    "cancel dropped": provoke.cancels_nobody,
     "auto-database": provoke.auto_database,
     "database dropped": provoke.removes_a_database,
     "config error": provoke.starts_in_vain("default_pool_size = many"),
@@ -183,18 +183,48 @@ OTHERWISE = {
     "console: fragmented query": ("test_console.py::test_pipelined_and_fragmented_queries", "a command may arrive in pieces"),
 }
 
+# Further phrases, of the column `note`: provoked here, or the test that does.
+ALSO = {
+    ("malformed extended message", "broken Parse"): provoke.broken("P", b""),
+    ("malformed extended message", "Bind"): provoke.broken("B", b""),
+    ("malformed extended message", "Describe"): provoke.broken("D", b""),
+    ("malformed extended message", "Close packet"): provoke.broken("C", b""),
+    ("client left", "client unexpected eof"): provoke.client_is_cut_off,
+    ("server closed: recycled", "database configuration changed"): provoke.reconnects_at_rest,
+    ("server closed: recycled", "connect string changed"): provoke.reconnects_in_login,
+    ("server connect failed", "connect timeout"): "test_timeouts.py::test_server_connect_timeout",
+    ("server connect failed", "server DNS lookup failed"): "test_dns.py::test_failures_live_for_dns_nxdomain_ttl",
+    ("server connect failed", "server refused SSL"): "test_tls.py::test_server_refuses_tls",
+    ("cancel dropped", "cancel request for idle client"): provoke.cancels_a_client_at_rest,
+    ("cancel dropped", "cancel_wait_timeout"): "test_timeouts.py::test_cancel_wait_timeout",
+    ("cancel dropped", "TTL was exhausted"): "test_peers.py::test_loop_ends",
+    ("cancel dropped", "could not find peer"): "test_peers.py::test_keys_that_nobody_has_made",
+    ("config error", "syntax error in configuration (FILE:LINE)"): provoke.starts_in_vain("just words"),
+    ("config error", "unknown parameter: pgbouncer/K"): provoke.starts_in_vain("no_such_setting = 1"),
+    ("auth file broken", "could not open auth_file P: ERR"): provoke.no_userlist,
+    ("signal/shutdown", "got SIGINT, ..."): "test_signals.py::test_sigint_waits_for_servers",
+    ("signal/shutdown", "client connections dropped, exiting"): "test_signals.py::test_sigterm_waits_for_clients",
+    ("signal/shutdown", "server connections dropped, exiting"): "test_signals.py::test_sigint_waits_for_servers",
+}
+
 # What pgweir does not do as the table has it, and nothing says that it is meant so: to be repaired, or written down.
 WRONG = {
     "memory exhausted": "std::bad_alloc ends the process, with all of its clients",
     "cancel forwarded": "logged as DEBUG, so not by default",
     "auth file broken": "logged as WARNING, also where the file fails a reload",
+    "connect string changed": "RECONNECT leaves a server that is logging in to go on",
 }
+
+
+def param(*values):
+    """A case of a test, marked if its last value is in WRONG."""
+    reason = WRONG.get(values[-1])
+    return pytest.param(*values, marks=[pytest.mark.xfail(strict=True, reason=reason)] if reason else [])
 
 
 def provoked(*where):
     """Rows that are provoked here and are told there."""
-    return [pytest.param(condition, marks=[pytest.mark.xfail(strict=True, reason=WRONG[condition])] if condition in WRONG else [])
-            for condition in PROVOKED if condition in ROWS and ROWS[condition]["where"] in where]
+    return [param(condition) for condition in PROVOKED if condition in ROWS and ROWS[condition]["where"] in where]
 
 
 def patience(condition):
@@ -264,3 +294,18 @@ def test_descriptors_run_out(start):
     assert (refused.value.severity, refused.value.sqlstate) == ("FATAL", "53300")
     assert refused.value.message == "no more connections allowed (file descriptor limit)"
     assert inside[0].scalar("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("condition, phrase", [param(*row) for row in ALSO])
+def test_note_column(start, condition, phrase):
+    assert phrase in ROWS[condition]["note"]
+    how = ALSO[condition, phrase]
+    fixed = max(re.split(PLACES, phrase), key=len).strip(" :(,")
+    if isinstance(how, str):
+        assert compat.source_of(how) is not None, "there is no " + how
+        assert fixed in compat.source_of(how)
+        return
+    pw = how(start)
+    assert pw.wait_log(re.escape(fixed), timeout=patience(phrase))
+    if hasattr(pw, "fake"):
+        pw.fake.stop()

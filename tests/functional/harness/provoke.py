@@ -284,7 +284,8 @@ def cancels(start):
     return pw
 
 
-def cancels_an_idle_client(start):
+def cancels_nobody(start):
+    """With a key that no client has."""
     pw = start()
     conn = pw.connect()
     with pw.raw() as other:
@@ -390,3 +391,54 @@ def port_in_use(start):
     pw.start(wait=False)
     pw.wait_log("cannot listen on")
     return pw
+
+
+# What the column `note` has besides.
+
+
+def broken(kind, body):
+    def provoke(start):
+        pw = start()
+        conn = pw.connect()
+        conn.send(wire.message(kind, body), wire.sync())
+        conn.expect_fatal(sqlstate="08P01")
+        return pw
+
+    return provoke
+
+
+def client_is_cut_off(start):
+    pw = start()
+    pw.connect().close()
+    return pw
+
+
+def reconnects_at_rest(start):
+    pw = start()
+    assert pw.connect().scalar("SELECT 1") == "1"
+    pw.admin("RECONNECT")
+    return pw
+
+
+def reconnects_in_login(start):
+    """The server is asked to log in and does not answer."""
+    pw = fake(start, lambda session: session.read_startup() and session.read(timeout=600))
+    conn = pw.raw()
+    conn.send(starts({}))
+    pw.wait_pool(sv_login=1)
+    pw.admin("RECONNECT")
+    return pw
+
+
+def cancels_a_client_at_rest(start):
+    pw = start()
+    conn = pw.connect()
+    assert conn.scalar("SELECT 1") == "1"
+    with pw.raw() as other:
+        other.send(wire.cancel_request(*conn.key))
+        other.closed()
+    return pw
+
+
+def no_userlist(start):
+    return start(settings={"auth_file": "/nonexistent/userlist.txt"})
