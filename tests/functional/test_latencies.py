@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from harness import system, wire
+from harness.nameserver import NameServer
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
@@ -291,3 +292,78 @@ def test_why_it_waits_connecting(start):
         conn.send(wire.startup({"user": "app", "database": "test"}))
         pw.wait_pool(cl_waiting=1)
         assert waits(pw)["connecting"]["waiting"] == "1"
+
+
+def test_why_it_waits_user_limit(start):
+    pw = start(users={"app": {"max_user_connections": 1}}, settings={"pool_mode": "transaction"})
+    holder, waiter = pw.connect(), pw.connect()
+    holder.query("BEGIN")
+    waiter.send(wire.query("SELECT 1"))
+    system.wait_for(lambda: waits(pw).get("user_limit", {}).get("waiting") == "1", what="the cause is known")
+    holder.query("COMMIT")
+    waiter.results()
+    assert int(waits(pw)["user_limit"]["wait_time_us"]) > 0
+
+
+def test_why_it_waits_login_retry(start):
+    """PostgreSQL is away, and the next try is a minute off: who waits from an earlier login waits for that."""
+    pw = start(databases={"test": {"host": "127.0.0.1", "port": system.free_port()}},
+               settings={"server_login_retry": 60, "query_wait_notify": 1})
+    conn = pw.raw()
+    conn.send(wire.startup({"user": "app", "database": "test"}))
+    system.wait_for(lambda: waits(pw).get("login_retry", {}).get("waiting") == "1", what="the cause is known")
+    pw.wait_log("Connection refused")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can open port 53 for a name server")
+def test_why_it_waits_dns(start, pg):
+    with NameServer() as dns:
+        dns.silent = True
+        pw = start(databases={"test": {"host": "db.test.example", "port": pg.port}}, settings={"resolv_conf": dns.resolv_conf()})
+        conn = pw.raw()
+        conn.send(wire.startup({"user": "app", "database": "test"}))
+        dns.wait_asked("db.test.example")
+        system.wait_for(lambda: waits(pw).get("dns", {}).get("waiting") == "1", what="the cause is known")
+
+
+def test_why_it_waits_checking(start, pg, db):
+    """The only server is at its reset query, which somebody holds up, when the next client comes."""
+    keeper = pg.connect(database=db)
+    keeper.query("SELECT pg_advisory_lock(77)")
+    pw = start(settings={"pool_mode": "session", "default_pool_size": 1,
+                         "server_reset_query": "SELECT pg_advisory_lock(77); SELECT pg_advisory_unlock_all()"})
+    first, second = pw.connect(), pw.connect()
+    first.query("SELECT 1")
+    first.close()
+    pw.wait_pool(sv_tested=1)
+    second.send(wire.query("SELECT 1"))
+    system.wait_for(lambda: waits(pw).get("checking", {}).get("waiting") == "1", what="the cause is known")
+    keeper.query("SELECT pg_advisory_unlock(77)")
+    second.results()
+    assert int(waits(pw)["checking"]["wait_time_us"]) > 0
+
+
+def test_metrics_of_waits(start):
+    port = system.free_port()
+    pw = start(settings={"metrics_listen": "127.0.0.1:%d" % port, "default_pool_size": 1, "pool_mode": "transaction", "workers": 2})
+    holder, waiters = pw.connect(), [pw.connect() for _ in range(3)]
+    holder.query("BEGIN")
+    for waiter in waiters:
+        waiter.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=3)
+    labels = {"database": "test", "user": "app", "cause": "pool_full"}
+    text = fetch(port)[1]
+    assert sample(text, "pgweir_wait_cause_clients", **labels) == 3
+    assert sample(text, "pgweir_pool_clients_waiting", database="test", user="app") == 3
+    assert sample(text, "pgweir_pool_transactions_open", database="test", user="app") == 1
+    assert sample(text, "pgweir_pool_transactions_idle", database="test", user="app") == 1
+    holder.query("COMMIT")
+    for waiter in waiters:
+        waiter.results()
+    text = fetch(port)[1]
+    assert sample(text, "pgweir_wait_cause_clients", **labels) == 0
+    parts = sum(int(row["wait_time_us"]) for row in waits(pw).values())
+    counted = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("pgweir_wait_cause_time_seconds_total{")]
+    assert sum(counted) == pytest.approx(parts / 1e6)
+    assert sample(text, "pgweir_wait_time_seconds_total", database="test") == pytest.approx(parts / 1e6)
+    assert sample(text, "pgweir_pool_transactions_open", database="test", user="app") == 0
