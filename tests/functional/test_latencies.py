@@ -327,10 +327,11 @@ def test_why_it_waits_dns(start, pg):
 
 
 def test_why_it_waits_checking(start, pg, db):
-    """The only server is at its reset query, which somebody holds up, when the next client comes."""
+    """The only server is at its reset query, which somebody holds up, when the next client comes. (One worker: to another
+    worker's clients such a server is one of those that make the pool full.)"""
     keeper = pg.connect(database=db)
     keeper.query("SELECT pg_advisory_lock(77)")
-    pw = start(settings={"pool_mode": "session", "default_pool_size": 1,
+    pw = start(settings={"pool_mode": "session", "default_pool_size": 1, "workers": 1,
                          "server_reset_query": "SELECT pg_advisory_lock(77); SELECT pg_advisory_unlock_all()"})
     first, second = pw.connect(), pw.connect()
     first.query("SELECT 1")
@@ -341,6 +342,15 @@ def test_why_it_waits_checking(start, pg, db):
     keeper.query("SELECT pg_advisory_unlock(77)")
     second.results()
     assert int(waits(pw)["checking"]["wait_time_us"]) > 0
+
+
+def test_why_it_waits_hand_over(start):
+    """The only server rests on the worker of one client when the client of the other worker wants it."""
+    pw = start(settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 2})
+    conns = [pw.connect() for _ in range(2)]
+    for conn in conns * 10:
+        assert conn.scalar("SELECT 1") == "1"
+    assert int(waits(pw)["hand_over"]["wait_time_us"]) > 0
 
 
 def test_metrics_of_waits(start):
