@@ -1,6 +1,7 @@
 #include "relay/relay.hpp"
 
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "base/text.hpp"
@@ -28,10 +29,33 @@ constexpr size_t kSmall = size_t{4} * 1024;
 constexpr size_t kMostHeld = size_t{64} * 1024;  // of a server's message that we would like to see whole but need not
 }  // namespace
 
+// ---- memory ----
+
+template <class Act>
+void Relay::within_memory(Client& client, Act act) {
+  try {
+    act();
+  } catch (const std::bad_alloc&) {
+    client.held.reset();  // first, for the goodbye needs a little
+    close_client(hub_, client, Reason::kOutOfMemory);
+  }
+}
+
+template <class Act>
+void Relay::within_memory(Server& server, Act act) {
+  try {
+    act();
+  } catch (const std::bad_alloc&) {
+    server.held.reset();
+    close_server(hub_, server, Reason::kOutOfMemory);
+  }
+}
+
 // ---- events ----
 
 void Relay::ClientEvents::on_readable(net::Stream& stream) {
-  relay.read_client(*static_cast<Client*>(stream.owner()));
+  auto& client = *static_cast<Client*>(stream.owner());
+  relay.within_memory(client, [&] { relay.read_client(client); });
 }
 
 // The client has taken what its server had sent: the server may be read again.
@@ -41,7 +65,8 @@ void Relay::ClientEvents::on_writable(net::Stream& stream) {
 }
 
 void Relay::ServerEvents::on_readable(net::Stream& stream) {
-  relay.read_server(*static_cast<Server*>(stream.owner()));
+  auto& server = *static_cast<Server*>(stream.owner());
+  relay.within_memory(server, [&] { relay.read_server(server); });
 }
 
 void Relay::ServerEvents::on_writable(net::Stream& stream) {
@@ -102,6 +127,10 @@ void Relay::read_client(Client& client) {
 }
 
 void Relay::resume(Client& client) {
+  within_memory(client, [&] { go_on(client); });
+}
+
+void Relay::go_on(Client& client) {
   if (client.state() == ClientState::kGone || !may_read(client)) return;
   if (client.held && enough_held(client)) {
     std::unique_ptr<std::string> held = std::move(client.held);
@@ -187,7 +216,7 @@ void Relay::read_server(Server& server) {
 
 void Relay::resume(Server& server) {
   if (server.state() == pool::ServerState::kGone) return;
-  if (server.stream.maybe_readable()) read_server(server);
+  if (server.stream.maybe_readable()) within_memory(server, [&] { read_server(server); });
 }
 
 Relay::Scan Relay::scan_server(Server& server, ByteView bytes) {

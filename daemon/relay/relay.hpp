@@ -61,7 +61,15 @@ class Relay {
     ByteView rest() const { return bytes.substr(at); }
   };
 
+  // Does `act`, which reads what a client or a server sends. More memory than there is costs that connection, and its
+  // pair: what it was told and what it said may be out of step then.
+  template <class Act>
+  void within_memory(session::Client& client, Act act);
+  template <class Act>
+  void within_memory(session::Server& server, Act act);
+
   // relay.cpp: reading and the scan loops
+  void go_on(session::Client& client);
   void read_client(session::Client& client);
   void read_server(session::Server& server);
   bool may_read(session::Client& client);

@@ -37,7 +37,8 @@ class Start {
     for (const auto& problem : loaded.errors)
       log_.error(Event::kSettingsProblem, settings::describe(problem));
     for (const auto& problem : loaded.warnings)
-      log_.warning(Event::kSettingsProblem, settings::describe(problem));
+      log_.write(problem.serious ? Level::kError : Level::kWarning, Event::kSettingsProblem,
+                 settings::describe(problem));
     if (!loaded.snapshot) return fatal("cannot load config file", EINVAL);
     snapshot_ = loaded.snapshot;
     Result<void> prepared = prepare();

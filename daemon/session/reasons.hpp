@@ -28,6 +28,7 @@ enum class Reason : uint8_t {
   kClientBrokenBind,
   kClientBrokenDescribe,
   kClientBrokenClose,
+  kOutOfMemory,  // a message that needs more memory than there is, of a client or for it
   kPqexecDisallowed,
   kTransactionInStatementMode,
   // login
@@ -69,6 +70,7 @@ enum class Reason : uint8_t {
   kServerEvicted,
   kServerSurplus,
   kServerObsolete,
+  kServerLoginObsolete,  // its login was under way for a configuration that is no more
   kReplicationClientClosed,
   kServerNotReady,       // released or abandoned in the middle of work, beyond the clean-up budget
   kServerCancelInDoubt,  // a cancel request was given up that may still hit whoever has this server

@@ -13,6 +13,7 @@ struct Problem {
   std::string file;
   int line = 0;  // 0: of the whole file
   std::string text;
+  bool serious = false;  // among warnings: logged as an error
 };
 
 struct IniItem {

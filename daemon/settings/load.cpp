@@ -212,7 +212,7 @@ class AuthFiles {
   template <class Load>
   std::optional<Load> taken(Result<Load> loaded, const std::string& path) {
     if (!loaded) {
-      result_.warnings.push_back({path, 0, loaded.error().message});
+      result_.warnings.push_back({path, 0, loaded.error().message, true});
       result_.auth_files_broken = true;
       return std::nullopt;
     }
@@ -221,7 +221,7 @@ class AuthFiles {
       bool rule = complaint.skipped && complaint.text.rfind("hba line ", 0) == 0;
       std::string text =
           rule ? cat(complaint.text, "; could not parse hba config line ", complaint.line) : complaint.text;
-      result_.warnings.push_back({complaint.file, complaint.line, std::move(text)});
+      result_.warnings.push_back({complaint.file, complaint.line, std::move(text), complaint.skipped && !rule});
       if (complaint.skipped) result_.auth_files_broken = true;
     }
     return loaded.take();

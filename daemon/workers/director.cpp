@@ -127,7 +127,7 @@ Result<void> DirectorImpl::load_and_apply() {
   for (const auto& problem : loaded.errors)
     log_.error(Event::kSettingsProblem, settings::describe(problem));
   for (const auto& problem : loaded.warnings)
-    log_.warning(Event::kSettingsProblem, settings::describe(problem));
+    log_.write(problem.serious ? Level::kError : Level::kWarning, Event::kSettingsProblem, settings::describe(problem));
   if (!loaded.snapshot) {
     return Error{loaded.errors.empty() ? "configuration has errors" : settings::describe(loaded.errors.front()),
                  "F0000"};

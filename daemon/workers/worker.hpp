@@ -120,6 +120,7 @@ class Worker final : public session::Hub, private net::Turn {
 
   // upkeep (worker_upkeep.cpp)
   void look_after(session::LocalPool& pool, Micros now);
+  void close_logins(session::LocalPool& pool, bool paused);
   void check_waiting(session::LocalPool& pool, Micros now);
   void check_active(session::LocalPool& pool, Micros now);
   void check_idle_clients(session::LocalPool& pool, Micros now);

@@ -59,18 +59,24 @@ void Worker::look_after(LocalPool& pool, Micros now) {
     const Reason reason = why == pool::Unfit::kObsolete ? Reason::kConfigChanged : session::reason_of(why);
     close_server(*this, static_cast<Server&>(*entry), reason);
   }
-  if (paused) {
-    auto& logins = pool.servers(ServerState::kLogin);
-    while (auto* entry = logins.front()) {
-      auto& server = static_cast<Server&>(*entry);
-      if (server.own) session::take_own_back(*this, server);
-      close_server(*this, server, Reason::kPauseMode);
-    }
-  }
+  close_logins(pool, paused);
   check_waiting(pool, now);
   check_active(pool, now);
   check_idle_clients(pool, now);
   keep_minimum(pool);
+}
+
+// Logins of a pool that is paused, or that began under a configuration that is no more (RECONNECT, a reload).
+void Worker::close_logins(LocalPool& pool, bool paused) {
+  const uint32_t generation = pool.shared().database->generation.load();
+  auto& logins = pool.servers(ServerState::kLogin);
+  for (auto* entry = logins.front(); entry;) {
+    auto& server = static_cast<Server&>(*entry);
+    entry = logins.next(server);
+    if (!paused && server.generation == generation) continue;
+    if (server.own) session::take_own_back(*this, server);
+    close_server(*this, server, paused ? Reason::kPauseMode : Reason::kServerLoginObsolete);
+  }
 }
 
 void Worker::check_waiting(LocalPool& pool, Micros now) {

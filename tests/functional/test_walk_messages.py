@@ -208,12 +208,7 @@ ALSO = {
 }
 
 # What pgweir does not do as the table has it, and nothing says that it is meant so: to be repaired, or written down.
-WRONG = {
-    "memory exhausted": "std::bad_alloc ends the process, with all of its clients",
-    "cancel forwarded": "logged as DEBUG, so not by default",
-    "auth file broken": "logged as WARNING, also where the file fails a reload",
-    "connect string changed": "RECONNECT leaves a server that is logging in to go on",
-}
+WRONG = {}
 
 
 def param(*values):
