@@ -54,9 +54,13 @@ void Gather::arm(bool on) {
 }
 
 bool Gather::start(Stream& stream) {
-  if (!have_timer() || !set_low_water(stream.fd(), kEnough)) return false;
-  stream.gather_ = static_cast<uint32_t>(entries_.size());
-  entries_.push_back({&stream, stream.flowed_});
+  if (!have_timer()) return false;
+  entries_.push_back({&stream, stream.flowed_});  // first: it may throw
+  if (!set_low_water(stream.fd(), kEnough)) {
+    entries_.pop_back();
+    return false;
+  }
+  stream.gather_ = static_cast<uint32_t>(entries_.size() - 1);
   if (++active_ == 1) arm(true);
   return true;
 }

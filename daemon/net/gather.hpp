@@ -3,8 +3,9 @@
 // the kernel is told to wake us for kEnough bytes only (SO_RCVLOWAT, socket(7)), and what comes short of that is looked
 // for every kLate. Promises: no byte is late by more than kLate plus a turn of the loop; the end of a stream, and an
 // error, are told at once (tcp(7): the low-water mark does not hold them back); a conversation, where each side waits
-// for the other, is never delayed, however large its messages are, for a word from here ends the flow. Does not: read,
-// or hold bytes; work for unix sockets (their kernel side has no such mark).
+// for the other, is not delayed while its messages stay under kFlow, for a word from here ends the flow; of a larger
+// one the last piece is late. Does not: read, or hold bytes; work for unix sockets (their kernel side has no such
+// mark).
 #pragma once
 
 #include <cstddef>

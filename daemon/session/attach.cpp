@@ -51,6 +51,7 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   bool clean = in_sync(&client, *server);
   client.server = nullptr;
   server->client = nullptr;
+  server->half_told = server->half_told || half_sent;
   if (server->retry) server->retry->stop();
   const bool goodbye = reason == Reason::kClientTerminate;
   if (goodbye && !clean) hub.outbox.flush_end(*server);  // a server that is closed forgets what is queued for it
@@ -368,9 +369,10 @@ void close_server(Hub& hub, Server& server, Reason reason, std::string_view deta
     log_close(hub, server, row, detail.empty() ? std::string(row.log_text) : cat(row.log_text, ": ", detail),
               row.sqlstate);
   ++hub.tally.closes[static_cast<size_t>(reason)];
-  bool half_sent = false;
+  // Behind half a message a Terminate would be its other half: PostgreSQL would do what nobody has asked for.
+  bool half_told = server.half_told || hub.outbox.pending(server);  // what is queued is dropped below
   if (Client* client = server.client) {
-    half_sent = client->body_left > 0 && !client->body_dropped;
+    half_told = half_told || (client->body_left > 0 && !client->body_dropped);
     bool mid_message = server.body_left > 0 && !server.body_dropped;
     server.client = nullptr;
     client->server = nullptr;
@@ -391,7 +393,7 @@ void close_server(Hub& hub, Server& server, Reason reason, std::string_view deta
     bury(hub, server);
     return;
   }
-  if (!half_sent) server.stream.send(ByteView("X\0\0\0\4", 5));
+  if (!half_told) server.stream.send(ByteView("X\0\0\0\4", 5));
   server.stream.shutdown_write();
   server.closing_deadline = hub.now() + kClosingPatience;
   server.stream.set_handler(&hub.closing_handler(), &server);

@@ -28,7 +28,8 @@ ByteView Outbox::scribble(ByteView bytes) {
     return {oversize_.back().get(), bytes.size()};
   }
   if (chunk_used_ + bytes.size() > kChunk) {
-    if (++chunk_ == chunks_.size()) chunks_.push_back(std::make_unique<char[]>(kChunk));
+    if (chunk_ + 1 == chunks_.size()) chunks_.push_back(std::make_unique<char[]>(kChunk));  // may throw
+    ++chunk_;
     chunk_used_ = 0;
   }
   char* at = chunks_[chunk_].get() + chunk_used_;
@@ -40,8 +41,8 @@ ByteView Outbox::scribble(ByteView bytes) {
 void Outbox::add(End& to, ByteView bytes) {
   if (bytes.empty()) return;
   if (to.outbox_entry == kNoEntry) {
-    to.outbox_entry = static_cast<uint32_t>(entries_.size());
-    entries_.push_back({&to, kNoPiece, kNoPiece});
+    entries_.push_back({&to, kNoPiece, kNoPiece});  // first: it may throw
+    to.outbox_entry = static_cast<uint32_t>(entries_.size() - 1);
   }
   Entry& entry = entries_[to.outbox_entry];
   if (entry.last != kNoPiece) {

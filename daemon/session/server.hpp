@@ -79,6 +79,7 @@ class Server final : public pool::ServerEntry, public End, public Hook<ReadyTag>
   std::vector<std::string> proving;  // settings that are accepted when those SETs are ("name=value")
   std::string set_error;             // what it said to them
   uint64_t batch = 1;                // number of the batch that is open now: grows with every Sync and Query
+  bool half_told = false;   // a client that went had sent half a message: nothing may be sent behind it any more
   bool let_finish = false;  // with Errand::kCleanUp: its client has said goodbye, so what it asked for is not cancelled
   Micros attached_at = 0;
   Micros closing_deadline = kNever;

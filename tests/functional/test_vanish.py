@@ -167,6 +167,25 @@ def test_in_the_middle_of_a_message(pw):
     assert other.query("SELECT 1").status == "I"
 
 
+@pytest.mark.parametrize("how", ["left", "broken"])
+def test_half_a_message_is_never_made_a_whole_one(pw, pg, db, how):
+    """Two bytes are missing when the client goes: a Terminate (X, 0, 0, 0, 4) behind them would complete the query."""
+    conn, other = pw.connect(), pw.connect()
+    other.query("CREATE TABLE v(i int)")
+    backend = str(pid(conn))
+    whole = wire.query("INSERT INTO v VALUES (1) -- " + "x" * 100000)
+    if how == "left":
+        half(pw, conn, whole[:-2])
+    else:  # its pair is closed from the other side, with the message half passed on
+        before = bytes_received(pw)
+        conn.send(whole[:-2])
+        system.wait_for(lambda: bytes_received(pw) >= before + len(whole) - 2, 20, "pgweir to have read it")
+        pw.admin("KILL test")
+        pw.admin("RESUME test")
+    system.wait_for(lambda: backend not in [str(r["pid"]) for r in pg.backends(db)], 20, "the end of its server")
+    assert pw.connect().scalar("SELECT count(*) FROM v") == "0"
+
+
 def push(pw, conn, data, piece=1 << 16):
     """Sends until pgweir reads no more, for its server takes no more. No end of a stream comes before what was sent
     earlier, so that little is left behind: it lies in pgweir's socket, and the end behind it."""

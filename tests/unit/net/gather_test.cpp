@@ -87,7 +87,7 @@ TEST_F(GatherTest, AWordFromHereEndsIt) {
   EXPECT_EQ("thanks", peer.read());
 }
 
-TEST_F(GatherTest, AConversationNeverFlowsHoweverMuchIsSaid) {
+TEST_F(GatherTest, AConversationNeverFlowsHoweverLongItGoesOn) {
   for (int turn = 0; turn < 5; ++turn) {
     flow(Gather::kFlow / 2);
     EXPECT_TRUE(stream.send("go on"));

@@ -226,7 +226,6 @@ class CloseServer : public SessionTest {};
 
 TEST_F(CloseServer, KeepsItsSlotUntilPostgresHasClosedItsSide) {
   Server& whom = server();
-  hub->outbox.add_copy(whom, "never sent");
   close_server(*hub, whom, Reason::kServerIdleTimeout);
   EXPECT_EQ(ServerState::kClosing, whom.state());
   EXPECT_EQ(terminate(), got(0));
@@ -244,6 +243,22 @@ TEST_F(CloseServer, KeepsItsSlotUntilPostgresHasClosedItsSide) {
   EXPECT_TRUE(hub->run_until([&] { return hub->servers.size() == 0; }));
   EXPECT_EQ(0, pool->shared().servers.used());
   EXPECT_EQ(0, pool->shared().closing.load());
+}
+
+// Its last bytes may have been half a message, and a Terminate would be the other half.
+TEST_F(CloseServer, SaysNothingBehindWhatWasQueuedAndIsDropped) {
+  Server& whom = server();
+  hub->outbox.add_copy(whom, "never sent");
+  close_server(*hub, whom, Reason::kServerIdleTimeout);
+  EXPECT_EQ(ServerState::kClosing, whom.state());
+  EXPECT_EQ("", peers[0].read()) << "the end, and not a byte";
+}
+
+TEST_F(CloseServer, SaysNothingBehindHalfAMessage) {
+  Server& whom = server();
+  whom.half_told = true;
+  close_server(*hub, whom, Reason::kServerNotReady);
+  EXPECT_EQ("", peers[0].read()) << "the end, and not a byte";
 }
 
 TEST_F(CloseServer, PatienceWithTheClosingEnds) {
