@@ -36,7 +36,7 @@ class Screen:
         self.socket = "pgweir-top-" + uuid.uuid4().hex[:8]
         self.pw = pw
         env = {**system.clean_environment(), "PGPASSWORD": "admin-secret", "TERM": "xterm-256color", **environment}
-        command = "%s -i 0.3 %s -d '%s'; echo ended with $?; exec sleep 600" % (PROGRAM, options, conninfo(pw))
+        command = "%s -i 0.3 %s -d '%s'; echo ended with $?; exec cat" % (PROGRAM, options, conninfo(pw))
         subprocess.run(["tmux", "-L", self.socket, "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y",
                         str(lines), command], check=True, env=env)
 

@@ -59,18 +59,6 @@ void add_default(Target& target, const char* key, const char* variable, const st
 
 }  // namespace
 
-std::string one_line(std::string_view text) {
-  std::string out;
-  for (char c : trim(text)) {
-    if (c == '\n') {
-      out += "; ";
-    } else if (c != '\t') {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
-
 Result<Target> find_target(const std::string& conninfo) {
   auto readable = has_password(conninfo);
   if (!readable) return readable.error();

@@ -72,7 +72,4 @@ class Link {
 // A host of this machine, as it is written in a connection string.
 bool is_local(std::string_view host);
 
-// Without libpq's line feeds.
-std::string one_line(std::string_view text);
-
 }  // namespace pgweir::tools::top
