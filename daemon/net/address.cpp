@@ -76,6 +76,7 @@ Address Address::from_sockaddr(const sockaddr* address, socklen_t size) {
     std::memcpy(&out.ip_.v4, address, sizeof(sockaddr_in));
   } else if (address->sa_family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
     std::memcpy(&out.ip_.v6, address, sizeof(sockaddr_in6));
+    if (IN6_IS_ADDR_V4MAPPED(&out.ip_.v6.sin6_addr)) out.unmap();
   } else if (address->sa_family == AF_UNIX) {
     out.ip_.peer = {AF_UNIX, 0, static_cast<uid_t>(-1)};
     if (size <= kPathOffset) return out;
@@ -87,6 +88,16 @@ Address Address::from_sockaddr(const sockaddr* address, socklen_t size) {
     if (!path.empty()) out.path_ = std::make_unique<std::string>(std::move(path));
   }
   return out;
+}
+
+void Address::unmap() {
+  in_addr bare{};
+  std::memcpy(&bare, ip_.v6.sin6_addr.s6_addr + 12, sizeof bare);
+  const in_port_t port = ip_.v6.sin6_port;
+  std::memset(&ip_, 0, sizeof ip_);
+  ip_.v4.sin_family = AF_INET;
+  ip_.v4.sin_port = port;
+  ip_.v4.sin_addr = bare;
 }
 
 std::string Address::host() const {

@@ -30,7 +30,8 @@ class Address {
   static Result<Address> unix_path(const std::string& path);
   // A connected unix peer as SO_PEERCRED tells it.
   static Address unix_peer(pid_t pid, uid_t uid);
-  // From what accept, getpeername or getaddrinfo filled in. An unknown family gives none.
+  // From what accept, getpeername or getaddrinfo filled in. An unknown family gives none. An IPv4 peer of a socket that
+  // takes both families (a socket unit's) comes as ::ffff:1.2.3.4; it is 1.2.3.4 wherever it is shown or compared.
   static Address from_sockaddr(const sockaddr* address, socklen_t size);
 
   int family() const { return ip_.any.sa_family; }  // AF_INET, AF_INET6, AF_UNIX or AF_UNSPEC
@@ -61,6 +62,8 @@ class Address {
   bool same_host(const Address& other) const;
 
  private:
+  void unmap();  // ::ffff:1.2.3.4 becomes 1.2.3.4
+
   struct UnixPeer {
     sa_family_t family;
     pid_t pid;

@@ -83,10 +83,11 @@ OffloadPool::OffloadPool(unsigned threads, size_t queue, unsigned lane_threads) 
 }
 
 // Joins, so that what a thread keeps for itself (OpenSSL's error queue) is gone before the process cleans up.
-OffloadPool::~OffloadPool() {
+unsigned OffloadPool::stop() {
   std::deque<State::Piece> dropped;  // destroyed after the lock
   std::vector<std::thread> ended;
   std::unique_lock lock(state_->mutex);
+  if (state_->stopping) return state_->alive;
   state_->stopping = true;
   dropped.swap(state_->queue);
   state_->work_came.notify_all();
@@ -99,9 +100,12 @@ OffloadPool::~OffloadPool() {
       thread.detach();
     }
   }
+  state_->threads.clear();
+  const unsigned left_behind = state_->alive;
   lock.unlock();
   for (std::thread& thread : ended)
     thread.join();
+  return left_behind;
 }
 
 bool OffloadPool::submit(std::function<void()> work, std::string lane) {

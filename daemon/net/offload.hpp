@@ -20,11 +20,15 @@ class OffloadPool {
   // `threads` >= 1 are started at the first submit; at most `queue` pieces of work wait, and of one lane at most
   // `lane_threads` run (0: no limit).
   OffloadPool(unsigned threads, size_t queue, unsigned lane_threads = 0);
-  // Work that has not begun is dropped. Waits at most two seconds for work that has; a thread that is stuck longer (a
-  // resolver that does not answer) is left behind, with everything it needs.
-  ~OffloadPool();
+  ~OffloadPool() { stop(); }
   OffloadPool(const OffloadPool&) = delete;
   OffloadPool& operator=(const OffloadPool&) = delete;
+
+  // Work that has not begun is dropped, and none is taken any more. Waits at most two seconds for work that has;
+  // threads that are stuck longer (in a directory that does not answer) are left behind, with everything they need.
+  // Returns how many: as long as they run, no library that they may be in must be cleaned up. More than one stop does
+  // no harm.
+  unsigned stop();
 
   // Thread safe. False: the queue is full (or no thread could be started), nothing will run.
   // An exception out of `work` is swallowed. An empty lane is none.

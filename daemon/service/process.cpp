@@ -94,6 +94,11 @@ Result<void> daemonize() {
   return {};
 }
 
+int leave(int status, bool threads_left) {
+  if (threads_left) _exit(status);
+  return status;
+}
+
 void raise_descriptor_limit(long max_client_conn, long expected, Logger& log) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);

@@ -33,6 +33,10 @@ Result<void> become(const std::string& name);
 // Double fork, setsid, standard streams to /dev/null; directory and umask stay. The parents exit with 0.
 // To be called before there are threads or sockets.
 Result<void> daemonize();
+// The end of main(): its status. With `threads_left` (threads of ours are still inside libraries, because a directory
+// or PAM does not answer) it does not come back but ends the process without what runs at an exit: libraries must not
+// be cleaned up under who is in them. Whatever has to be written, closed or removed, the caller has.
+int leave(int status, bool threads_left);
 // Raises the soft limit to the hard one, logs it, and warns when `expected` descriptors do not fit.
 void raise_descriptor_limit(long max_client_conn, long expected, Logger& log);
 

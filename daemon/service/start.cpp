@@ -30,6 +30,8 @@ class Start {
  public:
   explicit Start(CommandLine line) : line_(std::move(line)), sinks_(log_, !line_.quiet, line_.verbose) {}
 
+  bool threads_left() const { return threads_left_; }
+
   int run() {
     settings::LoadResult loaded = settings::load(line_.config, nullptr);
     if (line_.check_config) return report(loaded);
@@ -214,7 +216,9 @@ class Start {
     log_.log(Event::kProcessUp, cat("process up: pgweir ", kVersion, " (", kPeerVersion, " compatible), libevent ",
                                     net::libevent_version(), ", adns: ", net::dns_library_version(),
                                     ", tls: ", OpenSSL_version(OPENSSL_VERSION), ", workers: ", global.worker_count()));
-    return (*director)->run();
+    const int status = (*director)->run();
+    threads_left_ = (*director)->left_threads();
+    return status;
   }
 
   CommandLine line_;
@@ -224,7 +228,16 @@ class Start {
   std::shared_ptr<const net::TlsContext> client_tls_;  // read before the change of account
   std::shared_ptr<const net::TlsContext> server_tls_;
   std::vector<workers::PassedSocket> passed_;
+  bool threads_left_ = false;
 };
+
+// Returns when everything but the process's own end is done: pid file and sockets removed, the log told.
+int start(CommandLine line, bool& threads_left) {
+  Start start(std::move(line));
+  const int status = start.run();
+  threads_left = start.threads_left();
+  return status;
+}
 
 }  // namespace
 
@@ -241,7 +254,9 @@ int run(int argc, char** argv) {
   }
   if (line.check_config || !line.reload.empty()) unblock_signals();
   if (!line.reload.empty()) return ask_to_reload(line.reload);
-  return Start(std::move(line)).run();
+  bool threads_left = false;
+  const int status = start(std::move(line), threads_left);
+  return leave(status, threads_left);
 }
 
 }  // namespace pgweir::service

@@ -107,7 +107,17 @@ int DirectorImpl::run() {
   on_every_worker([](Worker& worker) { worker.stop(); });
   for (auto& worker : workers_)
     worker->join();
+  stop_offloads();
   return exit_code_;
+}
+
+// Each waits a little for those of its threads that are held up.
+void DirectorImpl::stop_offloads() {
+  for (net::OffloadPool* pool : {&lookups_, &offload_, &vouchers_})
+    left_threads_ += pool->stop();
+  if (left_threads_ == 0) return;
+  log_.log(Event::kShutdownDone,
+           cat("not waiting for ", left_threads_, " thread(s) that PAM, a directory or a name server holds up"));
 }
 
 // ---- settings ----

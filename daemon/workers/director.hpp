@@ -59,6 +59,9 @@ class Director {
   virtual Result<void> listen(const std::vector<PassedSocket>& passed) = 0;
   // Starts the worker threads and runs until a shutdown has ended. Returns the exit code.
   virtual int run() = 0;
+  // After run(): threads that PAM, a directory or a resolver holds up are still there. The process must then not clean
+  // up its libraries while it ends.
+  virtual bool left_threads() const = 0;
 
   // The rest is called on the loop (signal handlers of service/, console jobs).
   virtual Result<void> reload() = 0;

@@ -31,6 +31,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   net::Loop& loop() override { return *loop_; }
   Result<void> listen(const std::vector<PassedSocket>& passed) override;
   int run() override;
+  bool left_threads() const override { return left_threads_ > 0; }
   Result<void> reload() override;  // of admin::Operations, too
   void pause_all() override;
   void resume_all() override;
@@ -107,6 +108,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   void drain_clients();
   void drain_servers(Micros deadline);
   void again_soon(const std::function<void()>& what);
+  void stop_offloads();
 
   // metrics (director_metrics.cpp)
   void serve_metrics(const std::string& where);
@@ -147,6 +149,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   uint64_t suspension_ = 0;  // number of the last SUSPEND
   bool draining_ = false;
   int exit_code_ = 0;
+  unsigned left_threads_ = 0;
 
   struct Beat {
     uint64_t count = 0;

@@ -4,6 +4,7 @@ can be seen, held up and answered; pam_matrix is the wrapper's own module with a
 
 import glob
 import os
+import signal
 import threading
 
 import pytest
@@ -208,6 +209,31 @@ def test_the_wait_for_a_module_is_bounded(by_pam, pam):
     begin_login(pw, "slow").expect_fatal("client_login_timeout")
     pam.let_go()
     pw.connect("app")
+
+
+def test_the_end_while_a_module_is_slow(by_pam, pam):
+    """Nobody waits for the module, and no library is cleaned up under it; all else that an end leaves behind is in order."""
+    pidfile = pam.path("pid")
+    system.give(pam.directory)
+    pw = by_pam(settings={"pidfile": pidfile, "logfile": pam.path("log")})
+    begin_login(pw, "slow")
+    system.wait_for(lambda: "auth pgbouncer slow 127.0.0.1" in pam.calls(), 30, "the module at work")
+    assert os.path.exists(pidfile)
+    pw.signal(signal.SIGQUIT)
+    assert pw.wait_exit() == 0
+    with open(pam.path("log")) as log:
+        last = log.read().splitlines()[-1]
+    assert last.endswith("LOG not waiting for 1 thread(s) that PAM, a directory or a name server holds up"), last
+    assert not os.path.exists(pidfile)
+    assert not glob.glob(pw.directory + "/.s.PGSQL.*")
+
+
+def test_an_end_with_nothing_held_up(by_pam):
+    pw = by_pam()
+    pw.connect("app")
+    pw.signal(signal.SIGQUIT)
+    assert pw.wait_exit() == 0
+    assert not pw.logged("not waiting for")
 
 
 def test_a_client_that_leaves_while_a_module_is_slow(by_pam, pam):

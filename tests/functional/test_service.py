@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import system
+from harness import system, wire
 from harness.manager import Manager
 from harness.pgweir import IS_PGWEIR, SLOW, runnable_binary
 
@@ -268,8 +268,10 @@ def test_watchdog_is_fed(start, manager):
     manager.expect("WATCHDOG=1")
 
 
-def listening(family, address):
+def listening(family, address, both=False):
     sock = socket.socket(family, socket.SOCK_STREAM)
+    if both:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(address)
     if family == socket.AF_UNIX:
@@ -312,6 +314,38 @@ def test_socket_activation(start):
         assert "LOG socket passed from service manager (fd %d)" % number in text
     assert re.search("WARNING .*listen_addr.*ignored", text)
     assert os.path.exists(path), "the socket unit's file is the socket unit's"
+
+
+def test_an_ipv6_listener_of_the_ini_takes_ipv6_only(start):
+    """As PgBouncer's, and so `*` can have one of each."""
+    pw = start(start=False, settings={"listen_addr": "::"})
+    pw.host = "::1"
+    pw.start()
+    assert pw.connect(host="::1").scalar("SELECT 1") == "1"
+    with pytest.raises(ConnectionRefusedError):
+        pw.raw(host="127.0.0.1")
+
+
+def test_ipv4_clients_of_a_socket_for_both_families(start):
+    """`ListenStream=6432` makes one: an IPv4 client comes as ::ffff:127.0.0.1, and is 127.0.0.1 to rules, tables and logs."""
+    pw = start(start=False, hba="host all all 127.0.0.1/32 trust\nhost all admin ::1/128 trust\n",
+               settings={"application_name_add_host": 1})
+    process = activated(pw, [listening(socket.AF_INET6, ("::", pw.port), both=True)])
+    try:
+        conn = pw.connect(application_name="here")
+        port = conn.sock.getsockname()[1]
+        assert conn.scalar("SHOW application_name") == "here - 127.0.0.1:%d" % port
+        with pytest.raises(wire.ServerError, match="no authentication method is found"):
+            pw.connect(host="::1")
+        row = next(r for r in pw.connect("admin", "pgweir", host="::1").query("SHOW CLIENTS").dicts() if r["user"] == "app")
+        assert (row["addr"], row["port"], row["local_addr"]) == ("127.0.0.1", str(port), "127.0.0.1")
+        for opened in pw._opened:
+            opened.close()
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        text = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 0, text
+    assert "test/app@127.0.0.1:%d login attempt" % port in text and "ffff" not in text, text
 
 
 def test_sockets_of_no_use_are_left_alone(start):

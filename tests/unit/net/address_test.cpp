@@ -71,6 +71,19 @@ TEST(Address, CopiesAreDeepAndEqual) {
   EXPECT_EQ("/a/b", first.path());
 }
 
+TEST(Address, AnIPv4PeerOfASocketForBothFamiliesIsIPv4) {
+  sockaddr_storage raw{};
+  const socklen_t size = Address::parse_ip("::ffff:10.1.2.3", 65000)->to_sockaddr(raw);
+  const Address peer = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), size);
+  EXPECT_EQ("10.1.2.3:65000", peer.text());
+  EXPECT_EQ(*Address::parse_ip("10.1.2.3", 65000), peer);
+  for (const char* text : {"::1", "::10.1.2.3", "64:ff9b::a01:203", "fd00::ffff:a01:203"}) {
+    const Address other = *Address::parse_ip(text, 1);
+    const socklen_t length = other.to_sockaddr(raw);
+    EXPECT_EQ(other, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), length)) << text;
+  }
+}
+
 TEST(Address, HostileSizesGiveNone) {
   sockaddr_in v4{};
   v4.sin_family = AF_INET;

@@ -257,10 +257,21 @@ TEST(Offload, StuckWorkDoesNotHoldTheEnd) {
       EXPECT_TRUE(test::wait_until([&] { return release->load(); }, 60 * kSecond));
     }));
     ASSERT_TRUE(test::wait_until([&] { return started->load(); }));
+    EXPECT_EQ(1U, pool.stop()) << "the thread that is left behind";
+    EXPECT_FALSE(pool.submit([] {}));
+    EXPECT_EQ(1U, pool.stop()) << "a second stop does not wait again";
   }
   EXPECT_LT(monotonic_now() - start, 4 * kSecond);
   *release = true;
   EXPECT_TRUE(test::wait_until([&] { return threads() == threads_before; })) << "the thread left behind ends";
+}
+
+TEST(Offload, StopLeavesNoThreadWhereNoneIsStuck) {
+  OffloadPool pool(2, 8);
+  EXPECT_TRUE(pool.submit([] {}));
+  EXPECT_EQ(0U, pool.stop());
+  OffloadPool never_used(2, 8);
+  EXPECT_EQ(0U, never_used.stop());
 }
 
 }  // namespace

@@ -265,5 +265,30 @@ TEST_F(Limit, ThatIsTooLowIsWarnedOf) {
   EXPECT_THAT((*records_)[1].second, StartsWith("the file descriptor limit of"));
 }
 
+// As a library's clean-up would see it.
+int told_at_exit = -1;
+void tell_of_exit() {
+  say(told_at_exit, "cleaned up");
+}
+
+std::string end_of_main(bool threads_left, int* status) {
+  return in_child(
+      [threads_left](int out) {
+        told_at_exit = out;
+        std::atexit(tell_of_exit);
+        std::exit(leave(7, threads_left));  // NOLINT(concurrency-mt-unsafe): the child has one thread
+      },
+      status);
+}
+
+TEST(Leave, NothingRunsUnderThreadsThatAreLeft) {
+  int status = 0;
+  EXPECT_EQ("cleaned up", end_of_main(false, &status));
+  EXPECT_EQ(7, WEXITSTATUS(status));
+  EXPECT_EQ("", end_of_main(true, &status));
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(7, WEXITSTATUS(status));
+}
+
 }  // namespace
 }  // namespace pgweir::service

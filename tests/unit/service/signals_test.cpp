@@ -28,6 +28,7 @@ class MockDirector : public workers::Director {
   net::Loop& loop() override { return *loop_; }
   Result<void> listen(const std::vector<workers::PassedSocket>&) override { return {}; }
   int run() override { return 0; }
+  bool left_threads() const override { return false; }
   MOCK_METHOD(Result<void>, reload, (), (override));
   MOCK_METHOD(void, pause_all, (), (override));
   MOCK_METHOD(void, resume_all, (), (override));
