@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include "base/build.hpp"
 #include "base/text.hpp"
 
 namespace pgweir::auth {
@@ -99,12 +100,26 @@ TEST(Hba, Methods) {
   ASSERT_EQ(ldap.rules->rules().size(), 1u);
   ASSERT_TRUE(ldap.rules->rules()[0].ldap);
   EXPECT_EQ(ldap_bind_name(*ldap.rules->rules()[0].ldap, "="), "u#1=, dc=x # y");
-  EXPECT_TRUE(ldap.complaints.empty());
+  const size_t not_built = kHasLdap ? 0 : 1;
+  EXPECT_EQ(ldap.complaints.size(), not_built);
   ldap = parse("host all all all ldap ldapserver=a ldapcolour=red\n");
   ASSERT_EQ(ldap.rules->rules().size(), 1u);  // without it a laxer rule might decide
   EXPECT_FALSE(ldap.rules->rules()[0].ldap);
-  ASSERT_EQ(ldap.complaints.size(), 1u);
+  ASSERT_EQ(ldap.complaints.size(), 1u + not_built);
   EXPECT_FALSE(ldap.complaints[0].skipped);
+}
+
+TEST(Hba, WhatIsNotBuiltIsToldWithItsLine) {
+  HbaLoad load = parse("local all all trust\nhost all all all ldap ldapserver=a ldapprefix=u\n");
+  ASSERT_EQ(load.rules->rules().size(), 2u);
+  if (kHasLdap) {
+    EXPECT_TRUE(load.complaints.empty());
+    return;
+  }
+  ASSERT_EQ(load.complaints.size(), 1u);
+  EXPECT_EQ(load.complaints[0].text, "hba line 2: this pgweir was built without LDAP: nobody can log in by this rule");
+  EXPECT_EQ(load.complaints[0].line, 2);
+  EXPECT_FALSE(load.complaints[0].skipped);  // a laxer rule behind it must not decide
 }
 
 TEST(Hba, Databases) {

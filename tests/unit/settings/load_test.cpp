@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "base/build.hpp"
 #include "settings/table.hpp"
 #include "support.hpp"
 
@@ -150,6 +151,21 @@ TEST(CrossCheck, SettingsThatDoNotGoTogether) {
   EXPECT_THAT(refused(tls + "client_tls_sslmode = verify-full\n"),
               ElementsAre("TLS setup failed: client_tls_sslmode verify-full needs client_tls_ca_file (test.ini:4)"));
   EXPECT_TRUE(loaded(tls + "client_tls_sslmode = verify-full\nclient_tls_ca_file = " + file + "\nauth_type = cert\n"));
+}
+
+TEST(CrossCheck, AuthTypesThatAreNotBuilt) {
+  const std::string pam = "[pgweir]\nauth_type = pam\n";
+  const std::string ldap = "[pgweir]\n\nauth_type = ldap\nauth_ldap_options = ldapserver=a ldapprefix=u\n";
+  if (kHasPam) {
+    EXPECT_TRUE(loaded(pam));
+  } else {
+    EXPECT_THAT(refused(pam), ElementsAre("this pgweir was built without PAM (PGWEIR_PAM) (test.ini:2)"));
+  }
+  if (kHasLdap) {
+    EXPECT_TRUE(loaded(ldap));
+  } else {
+    EXPECT_THAT(refused(ldap), ElementsAre("this pgweir was built without LDAP (PGWEIR_LDAP) (test.ini:3)"));
+  }
 }
 
 TEST(AuthFiles, AreLoadedByAuthType) {
