@@ -7,6 +7,7 @@
 #include "admin/present.hpp"
 #include "base/mutex.hpp"
 #include "base/text.hpp"
+#include "session/waits.hpp"
 
 namespace pgweir::admin {
 
@@ -56,6 +57,22 @@ Micros longest_wait(const LocalPool& pool, Micros now) {
     if (first && first->wait_start > 0) longest = std::max(longest, now - first->wait_start);
   }
   return longest;
+}
+
+using WaitersByCause = std::array<size_t, pool::kCauseRows.size()>;
+
+// Logins whose user is looked up are counted by their lookups, whether these wait for a server or for its answer.
+WaitersByCause waiters_by_cause(const LocalPool& pool) {
+  WaitersByCause waiters{};
+  waiters[static_cast<size_t>(pool::Cause::kAuthQuery)] = pool.lookups.size();
+  for (ClientState state : {ClientState::kWaiting, ClientState::kAtGate}) {
+    const auto& list = pool.clients(state);
+    for (const auto* entry = list.front(); entry; entry = list.next(*entry)) {
+      const auto& client = static_cast<const Client&>(*entry);
+      if (!session::is_guest(client)) ++waiters[static_cast<size_t>(pool.waits().cause())];
+    }
+  }
+  return waiters;
 }
 
 Cell load_balance(const pool::SharedDatabase& database) {
@@ -167,12 +184,11 @@ void collect_memory(session::Hub& hub, Rows& rows) {
 // A row for each cause that has made somebody wait, or does so now.
 void collect_waits(session::Hub& hub, Rows& rows) {
   for (const LocalPool* pool : live_pools(hub)) {
-    const size_t waiting = count(*pool, ClientState::kWaiting) + count(*pool, ClientState::kAtGate);
+    const WaitersByCause waiting = waiters_by_cause(*pool);
     for (size_t cause = 0; cause < pool::kCauseRows.size(); ++cause) {
-      const size_t now = pool->waits().cause() == static_cast<pool::Cause>(cause) ? waiting : 0;
-      if (pool->waited[cause] == 0 && now == 0) continue;
+      if (pool->waited[cause] == 0 && waiting[cause] == 0) continue;
       rows.push_back({pool->shared().database->name, pool->shared().user->name,
-                      std::string(pool::kCauseRows[cause].name), std::to_string(now),
+                      std::string(pool::kCauseRows[cause].name), std::to_string(waiting[cause]),
                       std::to_string(pool->waited[cause])});
     }
   }

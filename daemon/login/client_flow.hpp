@@ -44,6 +44,7 @@ class ClientLogin {
   std::string ident_map;
   bool known = false;
   bool looked_up = false;  // by auth_query, not in the userlist
+  Micros long_lookup = 0;  // how long that took, if it is worth telling the client
   auth::Secret secret;
   std::shared_ptr<const auth::LdapOptions> ldap;  // of kLdap; null: they cannot be used
   std::optional<auth::SecretBytes> vouched;       // the password that PAM or LDAP has accepted

@@ -5,6 +5,7 @@
 #include "login/end_watch.hpp"
 #include "login/greeting.hpp"
 #include "net/wait.hpp"
+#include "session/waits.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::login {
@@ -36,6 +37,13 @@ bool all_verified(const ClientLogin& login) {
     if (!shared.verified(setting)) return false;
   }
   return true;
+}
+
+// Before the welcome a client takes no NOTICE, so it hears of this wait when it is over.
+void append_lookup_notice(std::string& message, Micros took) {
+  wire::append_notice(message, "NOTICE", "00000",
+                      cat("Login has waited ", took / kMillisecond, " ms for a server to look the user up"),
+                      pool::row_of(pool::Cause::kAuthQuery).text);
 }
 
 }  // namespace
@@ -94,6 +102,7 @@ void send_welcome(ClientLogin& login) {
   wire::append_backend_key_data(message, client.cancel_key.pid, client.cancel_key.view());
   const std::string& notice = login.snapshot->global.login_notify_message;
   if (!notice.empty()) wire::append_notice(message, "NOTICE", "00000", notice);
+  if (login.long_lookup > 0) append_lookup_notice(message, login.long_lookup);
   wire::append_ready_for_query(message, 'I');
   if (client.state() == pool::ClientState::kAtGate) {
     session::book_wait(hub, client, pool);

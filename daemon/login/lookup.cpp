@@ -9,6 +9,7 @@
 #include "login/greeting.hpp"
 #include "net/wait.hpp"
 #include "session/say.hpp"
+#include "session/waits.hpp"
 #include "wire/builder.hpp"
 #include "wire/reader.hpp"
 
@@ -72,6 +73,7 @@ class Guest {
     client.parameters = track::ParameterSet();
     client.parameters.init(login.hub.tracked);
     client.more().served = &served_;
+    client.extras->guest = true;
     client.local_pool = &pool;
     pool.join(client, pool::ClientState::kIdle);
   }
@@ -195,17 +197,23 @@ net::Task<bool> look_up_user(ClientLogin& login) {
   ticket->name = login.user;
   ticket->deadline = login.deadline;
   session::LocalPool& pool = login.hub.pool_of(login.hub.books.pool(entry, asking));
+  session::PendingLookup pending(login.hub.now());
+  pool.lookups.push_back(pending);
   EndWatch watch(login.hub, login.client);
   if (login.gone()) co_return false;
   {
     Guest guest(login, pool);
     bool served = co_await guest.get_server();
     if (!served) co_return false;
+    pending.served = login.hub.now();
     session::start_lookup(login.hub, login.client, ticket);
   }
   if (login.gone()) co_return false;
   bool answered = co_await wait_for_answer(login, ticket);
-  co_return answered&& take_answer(login, *ticket);
+  if (!answered) co_return false;
+  const Micros took = session::book_lookup(login.hub, login.client, pool, pending);
+  if (session::is_long_wait(pool, took)) login.long_lookup = took;
+  co_return take_answer(login, *ticket);
 }
 
 net::Task<void> run_lookup(session::Hub& hub, session::Server& server) {

@@ -1,6 +1,6 @@
-// Why the clients of one worker's part of a pool wait: what stood in the way, and since when. Promises: the causes of a
-// wait add up to it. Bounded: of a wait in which the cause changed more than kMostChanges times the oldest part is told
-// as kOther.
+// Why the clients of one worker's part of a pool wait: what stood in the way, and since when; kAuthQuery never does,
+// but is the cause of waits that are booked beside this log. Promises: the causes of a wait add up to it. Bounded: of a
+// wait in which the cause changed more than kMostChanges times the oldest part is told as kOther.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@ enum class Cause : uint8_t {
   kLoginRetry,     // the last login failed, and the next try is not due
   kChecking,       // servers are checked or reset
   kHandOver,       // another worker has been asked for an idle one
+  kAuthQuery,      // a login: its user is looked up (session/waits.cpp)
   kPaused,         // PAUSE or SUSPEND
   kOther,
 };
@@ -29,7 +30,7 @@ struct CauseRow {
   std::string_view name;  // SHOW WAITS, metrics, log
   std::string_view text;  // for the client that waits
 };
-inline constexpr std::array<CauseRow, 10> kCauseRows = {{
+inline constexpr std::array<CauseRow, 11> kCauseRows = {{
     {"pool_full", "Every server that pool_size allows works for other clients."},
     {"database_limit", "The database has as many servers as max_db_connections allows."},
     {"user_limit", "The user has as many servers as max_user_connections allows."},
@@ -38,6 +39,7 @@ inline constexpr std::array<CauseRow, 10> kCauseRows = {{
     {"login_retry", "Logging in to the server has failed; the next try comes soon."},
     {"checking", "A server is being checked before it is given out."},
     {"hand_over", "A server is on its way from another worker."},
+    {"auth_query", "PostgreSQL is being asked about the user (auth_query)."},
     {"paused", "The database is paused."},
     {"other", "A server is not free."},
 }};

@@ -5,7 +5,7 @@
 #include "base/text.hpp"
 #include "session/patience.hpp"
 #include "session/say.hpp"
-#include "session/slow.hpp"
+#include "session/waits.hpp"
 #include "wire/builder.hpp"
 
 namespace pgweir::session {
@@ -138,27 +138,6 @@ Attached attach(Hub& hub, Client& client) {
   return Attached::kClosed;
 }
 
-void book_wait(Hub& hub, Client& client, LocalPool& pool) {
-  const Micros start = std::exchange(client.wait_start, 0);
-  const Micros took = std::max<Micros>(hub.now() - start, 0);
-  pool.counters.wait_time += static_cast<uint64_t>(took);
-  pool.latencies.add(Took::kWait, took);
-  const auto shares = pool.waits().shares(start, start + took);
-  for (size_t cause = 0; cause < shares.size(); ++cause)
-    pool.waited[cause] += shares[cause];
-  const pool::Rules& rules = pool.rules();
-  if (rules.slow_query != kNever || rules.slow_transaction != kNever) note_wait(client, start, shares, took);
-  const int64_t notify = pool.rules().query_wait_notify;
-  if (notify <= 0 || took <= notify * kSecond) return;
-  std::string causes;
-  for (size_t cause = 0; cause < shares.size(); ++cause) {
-    if (shares[cause] < kMillisecond) continue;
-    causes += cat(causes.empty() ? "" : ", ", pool::kCauseRows[cause].name, ' ', shares[cause] / kMillisecond, " ms");
-  }
-  say(hub, client, said(Level::kLog, Event::kLongWait),
-      cat("waited ", took / kMillisecond, " ms for a server: ", causes));
-}
-
 void link(Hub& hub, Client& client, Server& server) {
   Micros now = hub.now();
   client.server = &server;
@@ -175,7 +154,7 @@ void link(Hub& hub, Client& client, Server& server) {
   server.proving.clear();
   Counters& counters = server.local_pool->counters;
   ++counters.server_assignments;
-  if (client.wait_start > 0) book_wait(hub, client, *server.local_pool);
+  if (client.wait_start > 0 && !is_guest(client)) book_wait(hub, client, *server.local_pool);
   if (client.xact_start == 0) client.xact_start = now;
   server.parameters.begin_for(client.id);
   if (client.parameters.satisfied_by(server.parameters)) return;  // nearly always

@@ -18,9 +18,6 @@ enum class Attached : uint8_t {
 };
 Attached attach(Hub& hub, Client& client);
 
-// The client's wait for a server of that pool is over: counters, times, causes; a long one is logged.
-void book_wait(Hub& hub, Client& client, LocalPool& pool);
-
 // Links a client and a server that the books have made active; queues the SETs that bring the server's parameters to
 // the client's.
 void link(Hub& hub, Client& client, Server& server);

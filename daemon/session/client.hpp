@@ -67,6 +67,7 @@ struct ClientExtras {
   std::string deallocating_portal;
   std::string deallocates;
   net::Gate* served = nullptr;                   // of a login that waits for a server: opened when there are news of it
+  bool guest = false;                            // of another pool, whose server is to look its user up
   std::string options;                           // of a replication client, as it gave them
   std::shared_ptr<const pool::Welcome> welcome;  // ... what its own server has said
   std::unique_ptr<SlowNotes> slow;

@@ -12,6 +12,13 @@
 
 namespace pgweir::session {
 
+// A login whose user is looked up on a server of this pool (auth_query). It lives in the login's frame.
+struct PendingLookup : Hook<> {
+  explicit PendingLookup(Micros now) : since(now) {}
+  Micros since;       // when it began to wait
+  Micros served = 0;  // when it got the server that is asked; 0: it waits for one
+};
+
 class LocalPool final : public pool::Pool {
  public:
   using pool::Pool::Pool;
@@ -22,8 +29,12 @@ class LocalPool final : public pool::Pool {
   pool::WaitLog::Shares waited{};  // by cause, of the waits that ended with a server
   SlowRate slow_rate;
   track::SharedSets parameters;
-  size_t wanting_own = 0;  // of its clients at the gate: those of replication, whom no pooled server helps
-  size_t own_servers = 0;  // servers that belong to one client each
+  size_t wanting_own = 0;       // of its clients at the gate: those of replication, whom no pooled server helps
+  size_t own_servers = 0;       // servers that belong to one client each
+  List<PendingLookup> lookups;  // the longest waiting in front
+
+  // Nobody is in it, nor waits for what it may bring.
+  bool deserted() const { return empty() && !welcome_gate.waited_for() && wanting_own == 0 && lookups.empty(); }
 
   // Somebody waits for a server, or for the welcome that the first one brings.
   bool wanted() const {

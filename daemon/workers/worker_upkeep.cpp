@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "session/attach.hpp"
 #include "session/slow.hpp"
+#include "session/waits.hpp"
 #include "wire/builder.hpp"
 #include "workers/worker.hpp"
 
@@ -37,8 +38,7 @@ void Worker::on_tick(Micros now) {
   if (!upkeep) return;
   std::erase_if(pools_, [](const auto& item) {
     const LocalPool& pool = *item.second;
-    return pool.shared().database->removed.load() && pool.empty() && !pool.welcome_gate.waited_for() &&
-           pool.wanting_own == 0;
+    return pool.shared().database->removed.load() && pool.deserted();
   });
 }
 
@@ -90,7 +90,7 @@ void Worker::check_waiting(LocalPool& pool, Micros now) {
     } else if (over(client.query_start, rules.query_timeout, now)) {
       close_client(*this, client, Reason::kQueryTimeoutQueued);
     } else if (rules.query_wait_notify > 0 && (now - client.wait_start) / kSecond > rules.query_wait_notify &&
-               client.more().notified_wait != client.wait_start) {
+               !session::is_guest(client) && client.more().notified_wait != client.wait_start) {
       client.more().notified_wait = client.wait_start;
       std::string notice;
       wire::append_notice(notice, "NOTICE", "00000",
@@ -228,7 +228,7 @@ bool Worker::leave_pool(unsigned id) {
   auto place = pools_.find(id);
   if (place == pools_.end()) return true;
   const LocalPool* pool = place->second.get();
-  if (!pool->empty() || pool->welcome_gate.waited_for()) return false;
+  if (!pool->deserted()) return false;
   // A client that logs in is in no list yet.
   for (const auto& client : clients) {
     if (client->local_pool == pool) return false;

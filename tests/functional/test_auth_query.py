@@ -1,5 +1,6 @@
 """auth_query: users whom only PostgreSQL knows (compat/auth.md, section 5)."""
 
+import subprocess
 import threading
 
 import pytest
@@ -317,6 +318,70 @@ def test_who_waits_is_served_in_turn(full):
     conn.authenticate("app", pw.USERLIST["app"])
     conn.read_welcome()
     assert whoami(conn) == "app"
+
+
+def waits(pw):
+    return {row["cause"]: row for row in pw.show("WAITS") if row["user"] == "postgres"}
+
+
+def booked(pw):
+    """By the cause, what has been waited for servers of the pool that is asked; all pools' causes add up to the whole."""
+    total = next(int(row["wait_time"]) for row in pw.show("STATS_TOTALS") if row["database"] == "test")
+    rows = [row for row in pw.show("WAITS") if row["database"] == "test"]
+    assert sum(int(row["wait_time_us"]) for row in rows) == total
+    return {row["cause"]: int(row["wait_time_us"]) for row in rows if row["user"] == "postgres"}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_its_wait_has_a_cause(ask, workers):
+    """A login that waits for a server of its lookup's pool waits for auth_query; what that waits for is in the log. The
+    client hears of it in its welcome, because before that it would take a NOTICE for nonsense."""
+    pw = ask(settings={"default_pool_size": 1, "query_wait_notify": 1, "workers": workers}, userlist={"postgres": "own"})
+    holder = pw.connect("postgres", password="own")
+    holder.query("BEGIN")
+    before = booked(pw)
+    conn = waiting(pw)
+    system.wait_for(lambda: waits(pw).get("auth_query", {}).get("waiting") == "1", what="the cause is known")
+    assert pw.pool(user="postgres")["cl_waiting"] == 1
+    assert all(row["waiting"] == "0" for cause, row in waits(pw).items() if cause != "auth_query"), waits(pw)
+    system.wait_for(lambda: pw.pool(user="postgres")["maxwait"] >= 3, what="a wait that is long")
+    holder.query("COMMIT")
+    holder.terminate()
+    conn.authenticate("app", pw.USERLIST["app"])
+    conn.read_welcome()
+    told = [message.body for message in conn.greeting if message.type == "N"]
+    assert len(told) == 1 and b"MLogin has waited " in told[0], told
+    after = booked(pw)
+    assert after["auth_query"] - before.get("auth_query", 0) >= 3000000
+    assert after.get("pool_full", 0) == before.get("pool_full", 0), "no second booking beside it"
+    pw.wait_log(r"waited \d+ ms for a server: auth_query \d+ ms, of which for a server to ask: .*pool_full \d+ ms")
+
+
+def test_so_has_the_wait_for_the_answer(ask, pg, db):
+    keeper = pg.connect(database=db)
+    keeper.query("SELECT pg_advisory_lock(78)")
+    pw = ask(settings={"auth_query": "SELECT $1::text, 'x' || pg_advisory_xact_lock(78)", "auth_type": "plain"})
+    conn = waiting(pw)
+    system.wait_for(lambda: waits(pw).get("auth_query", {}).get("waiting") == "1", what="the cause is known")
+    pw.wait_pool(user="postgres", sv_tested=1, cl_waiting=0)  # it has its server
+    keeper.query("SELECT pg_advisory_unlock(78)")
+    conn.authenticate("app", "x")
+    conn.read_welcome()
+    assert waits(pw)["auth_query"]["waiting"] == "0"
+    assert booked(pw)["auth_query"] > 0
+
+
+def test_libpq_gets_in_after_a_long_lookup(ask):
+    pw = ask(settings={"default_pool_size": 1, "query_wait_notify": 1}, userlist={"postgres": "own"})
+    holder = pw.connect("postgres", password="own")
+    holder.query("BEGIN")
+    psql = subprocess.Popen(["psql", "-XAtc", "SELECT current_user", pw.url()],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    system.wait_for(lambda: pw.pool(user="postgres")["maxwait"] >= 3, what="a wait that is long")
+    holder.query("COMMIT")
+    holder.terminate()
+    out, err = psql.communicate(timeout=60)
+    assert (psql.returncode, out) == (0, "app\n") and "Login has waited" in err, err
 
 
 def test_pause_holds_it(full):
