@@ -130,6 +130,14 @@ bool choose_method(ClientLogin& login) {
   return true;
 }
 
+std::shared_ptr<pool::SharedDatabase> open_database(session::Hub& hub, const std::string& name) {
+  bool made = false;
+  std::shared_ptr<pool::SharedDatabase> entry = hub.books.database(name, &made);
+  if (made)
+    hub.log.write(Level::kLog, Event::kDatabaseMade, cat("registered new auto-database: ", name), {{"DATABASE", name}});
+  return entry;
+}
+
 // Called with the proof given.
 bool enter_pool(ClientLogin& login) {
   session::Hub& hub = login.hub;
@@ -140,12 +148,7 @@ bool enter_pool(ClientLogin& login) {
     if (client.console_rights == 0) return login.refuse("not allowed");  // no proof makes up for a missing right
     return pool::set_state(client, pool::ClientState::kConsole) || login.drop("console login in a wrong state");
   }
-  bool made = false;
-  if (!login.entry) login.entry = hub.books.database(login.database, &made);
-  if (made) {
-    hub.log.write(Level::kLog, Event::kDatabaseMade, cat("registered new auto-database: ", login.database),
-                  {{"DATABASE", login.database}});
-  }
+  if (!login.entry) login.entry = open_database(hub, login.database);
   if (!login.entry || login.entry->removed) {
     say(hub, client, session::said(Level::kLog, Event::kLoginFailed),
         cat("login failed: db=", login.database, " user=", login.user));

@@ -74,6 +74,8 @@ bool choose_method(ClientLogin& login);
 Method foreseen_method(const ClientLogin& login);
 net::Task<bool> prove_identity(ClientLogin& login);
 bool enter_pool(ClientLogin& login);
+// An entry by its name, made from `*` where there is no other (and that is told); null: there is none.
+std::shared_ptr<pool::SharedDatabase> open_database(session::Hub& hub, const std::string& name);
 net::Task<bool> wait_for_welcome(ClientLogin& login);
 // A server that logs in with this client's own settings, for a replication connection (own_server.cpp).
 net::Task<bool> get_own_server(ClientLogin& login);

@@ -28,6 +28,10 @@ bool ClientLogin::drop(std::string_view why) {
 }
 
 bool ClientLogin::stopped(Got got) {
+  if ((got == Got::kEof || got == Got::kError) && user.empty()) {
+    session::close_client(hub, client, Reason::kClientProbe);
+    return false;
+  }
   switch (got) {
     case Got::kTimeout: session::close_client(hub, client, Reason::kLoginTimeout); return false;
     case Got::kEof: session::close_client(hub, client, Reason::kClientEof); return false;

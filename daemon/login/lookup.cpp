@@ -54,7 +54,7 @@ std::shared_ptr<pool::SharedDatabase> choose_database(ClientLogin& login, const 
     config_error(login, cat("cannot use the reserved \"", name, "\" database as an auth_dbname"));
     return nullptr;
   }
-  std::shared_ptr<pool::SharedDatabase> entry = login.hub.books.database(name);
+  std::shared_ptr<pool::SharedDatabase> entry = open_database(login.hub, name);
   if (!entry || entry->removed) {
     config_error(login, cat("authentication database \"", name, "\" is not configured"));
     return nullptr;
@@ -137,7 +137,8 @@ void judge(LookupTicket& ticket, const Exchange& exchange, const Answer& answer)
     ticket.outcome = Outcome::kUseless;
     ticket.fault = std::move(text);
   };
-  if (!exchange.error.empty()) return fault(cat("error response from auth_query: ", exchange.error));
+  if (!exchange.error.empty())
+    return fault(cat("error in auth_query: ERROR: ", exchange.error, " (error response from auth_query)"));
   if (answer.columns != 2)
     return fault(cat("expected 2 columns from auth_query, not ", std::max<int>(answer.columns, 0)));
   if (answer.rows == 0) {

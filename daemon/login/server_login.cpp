@@ -198,7 +198,11 @@ void fail_owner(ServerLogin& login) {
   login.server.stream.close();
   session::close_server(hub, login.server, failure.reason, failure.text);
   login.stop_counting();
-  if (owner && failure.tell) session::close_client(hub, *owner, Reason::kLoginRefused, failure.text, failure.sqlstate);
+  if (!owner || !failure.tell) return;
+  // PgBouncer's words, which is all that its clients hear, and the server's behind them.
+  const std::string_view words = session::row_of(Reason::kServerLoginFailed).log_text;
+  const std::string text = failure.text == words ? failure.text : cat(words, ": ", failure.text);
+  session::close_client(hub, *owner, Reason::kLoginRefused, text, failure.sqlstate);
 }
 
 void succeed(ServerLogin& login) {

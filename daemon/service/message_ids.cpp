@@ -25,6 +25,7 @@ const std::vector<Row> kIds = {
     {"client_idle_timeout", "ecff4ad5ef5944969192348a0199b5eb"},
     {"client_login_timeout", "227524f2ef49448396888a4142525410"},
     {"client_login_timeout_server_down", "2be56782c9464dada8d90178d801c955"},
+    {"client_probe", "195a5c76ecf64b3991e905ddbd78fb1b"},
     {"client_socket_error", "0e4c56201e6f49a8b8fc4cc461c34157"},
     {"client_terminate", "4f8239f2d74c471387bef04c6f3bbcba"},
     {"client_tls_failed", "140b1d8f6acf43de9d65b2e614de97e9"},

@@ -12,6 +12,7 @@ constexpr std::string_view kPooler = "08P01";  // every error that PgBouncer its
 constexpr std::array<ReasonRow, static_cast<size_t>(Reason::kCount)> kRows = {{
     {Reason::kClientTerminate, "client_terminate", Level::kLog, "client close request", "", "", Fate::kRelease},
     {Reason::kClientEof, "client_eof", Level::kLog, "client unexpected eof", "", "", Fate::kRelease},
+    {Reason::kClientProbe, "client_probe", Level::kDebug, "client unexpected eof", "", "", Fate::kRelease},
     {Reason::kClientSocketError, "client_socket_error", Level::kLog, "client socket error", "", "", Fate::kRelease},
     {Reason::kClientBadHeader, "client_bad_header", Level::kLog, "bad packet header", kPooler, "bad packet header",
      Fate::kRelease},

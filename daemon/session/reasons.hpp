@@ -21,6 +21,7 @@ enum class Reason : uint8_t {
   // the client's doing
   kClientTerminate,
   kClientEof,
+  kClientProbe,  // it left before it said who it is: most likely somebody who looks whether we are there
   kClientSocketError,
   kClientBadHeader,
   kClientUnknownPacket,

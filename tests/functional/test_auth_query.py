@@ -142,8 +142,22 @@ def test_a_query_that_is_of_no_use(ask, query, fault):
     for _ in range(2):
         error = pw.refused("app")
         assert (error.sqlstate, error.message) == ("08P01", "bouncer config error")
-    assert pw.wait_log(fault)
+    line = pw.wait_log(fault)
+    assert fault != "error response from auth_query" or " ERROR " in line and "error in auth_query: ERROR: " in line, line
     assert pw.admin("SHOW VERSION").rows
+
+
+def test_auth_dbname_may_be_of_the_template(ask, pg, db):
+    """The entry is made, and told, when the first login asks there; one that cannot be made is a fault of the configuration."""
+    there = {"test": {}, "*": "host=%s port=%d" % (pg.host, pg.port)}
+    pw = ask(databases=there, settings={"auth_dbname": db})
+    assert whoami(pw.connect("app")) == "app"
+    assert len(pw.logged("registered new auto-database: " + db)) == 1
+    assert whoami(pw.connect("app")) == "app"
+    assert len(pw.logged("registered new auto-database: " + db)) == 1
+    pw = ask(settings={"auth_dbname": db})
+    assert pw.refused("app").message == "bouncer config error"
+    pw.wait_log('authentication database "%s" is not configured' % db)
 
 
 def test_two_rows_are_nobody(ask):

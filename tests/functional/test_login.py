@@ -516,6 +516,29 @@ def test_client_that_leaves_before_the_first_welcome_is_noticed_at_once(start, l
         assert len(pw.logged("test/app@.*closing because: client unexpected eof")) == 3
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("said", [b"", b"\0\0", struct.pack("!II", 8, wire.SSL_REQUEST)])
+@pytest.mark.parametrize("reset", [False, True])
+def test_who_only_looks_whether_pgweir_is_there_is_not_logged(start, certs, said, reset, tls):
+    """Monitors and load balancers connect every second and say nothing; PgBouncer does not log that either."""
+    pw = start(settings={"tcp_defer_accept": 0, "verbose": 1,
+                         **(dict(client_tls_sslmode="allow", client_tls_cert_file=certs.server,
+                                 client_tls_key_file=certs.server_key) if tls else {})})
+    since = pw.mark()
+    conn = pw.raw()
+    conn.send(said)
+    if len(said) == 8:
+        assert conn.sock.recv(1) == (b"S" if tls else b"N")
+    if reset:
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    conn.sock.close()
+    if tls and len(said) == 8:
+        pw.wait_log("closing because", since)
+    else:
+        assert " DEBUG " in pw.wait_log(r"\(nodb\)/\(nouser\)@.*closing because: client unexpected eof", since)
+        assert not pw.logged(" (LOG|WARNING|ERROR) .*closing because", since)
+
+
 def test_client_that_talks_before_the_first_welcome_is_served(start):
     """Bytes behind the startup packet are no reason to let it go."""
     answer = threading.Event()

@@ -174,7 +174,7 @@ OTHERWISE = {
     "resource exhaustion at login": ("test_walk_messages.py::test_descriptors_run_out",
                                      "hears 53300 `no more connections allowed (file descriptor limit)`"),
     "replication server login failed": ("test_replication.py::test_refused_by_the_server",
-                                        "a refusal is `login failed` then | it is opened at login"),
+                                        "a refusal has its words and SQLSTATE, behind `login failed: `"),
     "named Parse reuse": ("test_prepared.py::test_errors_about_names_keep_pgbouncers_words_as_detail",
                           "PostgreSQL's error (42P05, 26000), with PgBouncer's words as its detail"),
     "Bind/Describe of unknown statement": ("test_prepared.py::test_errors_about_names_keep_pgbouncers_words_as_detail",
