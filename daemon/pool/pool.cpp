@@ -39,7 +39,7 @@ bool rests(ServerState state) {
 // for waiters elsewhere, so one of the two always sees the other and no wake-up is lost.
 void Pool::publish_wait() {
   const auto* first = clients(ClientState::kWaiting).front();
-  Micros oldest = first ? first->wait_start : kNever;
+  Micros oldest = first ? first->wait_start / kWaitGrain * kWaitGrain : kNever;
   auto& line = shared_->published(worker_).oldest_wait;
   if (line.load(std::memory_order_relaxed) == oldest) return;
   line.store(oldest, shared_->workers > 1 ? std::memory_order_seq_cst : std::memory_order_relaxed);
@@ -191,18 +191,17 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
     return answer;
   }
   ClientEntry* mine = clients(ClientState::kWaiting).front();
-  if (mine || shared_->workers > 1) {
+  if (mine) {
     unsigned worker = 0;
     Micros elsewhere = shared_->oldest_elsewhere(worker_, &worker);
-    bool older_elsewhere = elsewhere != kNever && (!mine || elsewhere + kQueueSlack < mine->wait_start);
-    if (older_elsewhere) {
+    const bool older_elsewhere = elsewhere != kNever && elsewhere + kQueueSlack < mine->wait_start;
+    if (older_elsewhere && now >= next_send_) {
+      next_send_ = now + kWaitGrain;
       leave(server, ServerState::kMoving);
       answer.verdict = Checkin::Verdict::kSend;
       answer.worker = worker;
       return answer;
     }
-  }
-  if (mine) {
     move(*mine, ClientState::kActive);
     move(server, ServerState::kActive);
     answer.verdict = Checkin::Verdict::kGive;
@@ -215,14 +214,18 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
     answer.unfit = Unfit::kNotInSync;
     return answer;
   }
-  if (shared_->workers == 1) return answer;
-  // Somebody elsewhere may have begun to wait between the look above and the publishing of this idle server.
-  unsigned worker = 0;
-  if (shared_->oldest_elsewhere(worker_, &worker) == kNever) return answer;
-  leave(server, ServerState::kMoving);
-  answer.verdict = Checkin::Verdict::kSend;
-  answer.worker = worker;
+  if (shared_->workers == 1 || shared_->oldest_elsewhere(worker_) == kNever) return answer;
+  ++offers_;
+  answer.verdict = Checkin::Verdict::kOffer;
   return answer;
+}
+
+ServerEntry* Pool::next_offer(unsigned* to) {
+  if (offers_ == 0) return nullptr;
+  --offers_;
+  ServerEntry* server = shared_->oldest_elsewhere(worker_, to) == kNever ? nullptr : give_away();
+  if (!server) offers_ = 0;
+  return server;
 }
 
 // Servers that log in for whoever comes first.
@@ -318,6 +321,7 @@ void Pool::stop_waiting(ClientEntry& client, ClientState to) {
   move(client, to);
 }
 
+// An idle or used server; it is moving then. Null: none left, or somebody waits here.
 ServerEntry* Pool::give_away() {
   if (!clients(ClientState::kWaiting).empty()) return nullptr;
   auto& idle = servers(ServerState::kIdle);

@@ -17,6 +17,10 @@ namespace pgweir::pool {
 // A waiter of another worker is served before one of our own only when it has waited longer by more than this:
 // within it order is not observable, and every hand-over between two loops costs as much as a transaction.
 inline constexpr Micros kQueueSlack = 5 * kMillisecond;
+// To the others a wait is told to a fifth of that: a line that they all read is written once a millisecond, not with
+// each transaction. For as long a worker that has sent a server to an older waiter sends no other: until then it cannot
+// know what that one has brought, and would send too many, which come back.
+inline constexpr Micros kWaitGrain = kQueueSlack / 5;
 // How many servers one worker logs in at a time for one pool, as long as logins succeed; after a failure it is one.
 inline constexpr size_t kLoginsAtOnce = 4;
 
@@ -48,6 +52,7 @@ enum class Unfit : uint8_t {
 struct Checkin {
   enum class Verdict : uint8_t {
     kIdle,   // it rests in the pool
+    kOffer,  // it rests, and somebody waits on another worker: ask next_offer() when this turn's events are done
     kGive,   // to `waiter`, of this worker; server and client are active
     kSend,   // to the waiter of worker `worker`; the server is moving
     kReset,  // the reset query first; the server is in the tested list
@@ -129,8 +134,12 @@ class Pool {
   const WaitLog& waits() const { return waits_; }
   // A waiter gives up or is served otherwise: `client` leaves the queue for `to`.
   void stop_waiting(ClientEntry& client, ClientState to);
-  // An idle or used server for a waiter of another worker; it is moving then. Null: none left, or somebody waits here.
-  ServerEntry* give_away();
+  // A waiter of another worker asks for a server: call next_offer() when this turn's events are done.
+  void note_wish() { ++offers_; }
+  // A server that rests here for the oldest waiter elsewhere, of worker `*to`; it is moving then. Call until null: what
+  // was noted since (kOffer, note_wish) is done. Not at once, because the next event of the same turn is often a client
+  // of our own who wants it: a hand-over costs as much as a transaction.
+  ServerEntry* next_offer(unsigned* to);
   // `server` has rested for server_check_delay: it is to be checked before a client gets it.
   bool check_due(const ServerEntry& server, Micros now) const;
 
@@ -146,6 +155,7 @@ class Pool {
   Cause cause_of_coming() const;
   Supply next_supply(size_t waiting, size_t demand, Micros now, Bell* bell);
   size_t pooled_logins() const;
+  ServerEntry* give_away();
   void publish_wait();
   void publish_idle();
   std::optional<Unfit> unfit(ServerEntry& server, const Condition& condition, Micros now, bool paused);
@@ -156,6 +166,8 @@ class Pool {
   unsigned worker_;
   Rules rules_;
   WaitLog waits_;
+  Micros next_send_ = 0;
+  unsigned offers_ = 0;  // servers that rest, and wishes of other workers, since the last next_offer()
   Servers server_lists_[kServerStates];
   Clients client_lists_[kClientStates];
 };

@@ -102,10 +102,12 @@ class SharedDatabase {
   size_t next_host_ = 0;
 };
 
-// What a worker shows of its part of a pool; written by that worker only, read by the others.
-struct alignas(64) Published {
-  std::atomic<Micros> oldest_wait{kNever};  // when its first waiter began to wait
-  std::atomic<int> idle{0};                 // its idle and used servers
+// What a worker shows of its part of a pool; written by that worker only, read by the others. In a cache line each:
+// `idle` changes with each transaction and is read by who lacks a server; `oldest_wait` is read by everybody who has
+// one too many.
+struct Published {
+  alignas(64) std::atomic<Micros> oldest_wait{kNever};  // when its first waiter began to wait (Pool::publish_wait)
+  alignas(64) std::atomic<int> idle{0};                 // its idle and used servers
 };
 
 class SharedPool {

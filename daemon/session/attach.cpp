@@ -240,7 +240,11 @@ void returned(Hub& hub, Server& server, bool reset_done) {
   pool::Checkin answer = pool.checkin(server, condition, hub.now(), hub.paused(pool));
   using Verdict = pool::Checkin::Verdict;
   switch (answer.verdict) {
-    case Verdict::kHold: expect_end(hub, server, cancel_limit(hub.snapshot->global)); [[fallthrough]];
+    case Verdict::kHold:
+      expect_end(hub, server, cancel_limit(hub.snapshot->global));
+      server.stream.set_handler(&hub.server_handler(), &server);
+      return;
+    case Verdict::kOffer: hub.offering.push_back(pool); [[fallthrough]];
     case Verdict::kIdle: server.stream.set_handler(&hub.server_handler(), &server); return;
     case Verdict::kGive: {
       auto& waiter = static_cast<Client&>(*answer.waiter);

@@ -80,6 +80,8 @@ class Hub {
   // To be looked at after the batch: a client that got a server or whose peer drained, a server whose client drained.
   List<Client, ReadyTag> ready_clients;
   List<Server, ReadyTag> ready_servers;
+  // Pools that have a server to offer to other workers (Pool::next_offer), once the ready lists are worked off.
+  List<LocalPool, OfferTag> offering;
   // Closed in this batch; freed when it has ended.
   std::vector<std::unique_ptr<Client>> dead_clients;
   std::vector<std::unique_ptr<Server>> dead_servers;

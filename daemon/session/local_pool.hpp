@@ -19,7 +19,9 @@ struct PendingLookup : Hook<> {
   Micros served = 0;  // when it got the server that is asked; 0: it waits for one
 };
 
-class LocalPool final : public pool::Pool {
+struct OfferTag {};
+
+class LocalPool final : public pool::Pool, public Hook<OfferTag> {
  public:
   using pool::Pool::Pool;
   net::Gate welcome_gate;    // opened when the shared pool got a welcome, or a login failed for good

@@ -29,10 +29,9 @@ struct NewClient {
 struct TakeServer {
   std::unique_ptr<session::Server> server;
 };
-// Worker `from` has waiters and no server: send it an idle one.
+// A worker has waiters and no server: who has an idle one offers it.
 struct WantServer {
   std::shared_ptr<pool::SharedPool> pool;
-  unsigned from;
 };
 // A slot became free: those who wait in this pool (null: in any) may launch.
 struct SupplyChanged {

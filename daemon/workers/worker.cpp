@@ -108,6 +108,7 @@ void Worker::choose_sending() {
 void Worker::after_batch() {
   ++tally.loops;
   drain_ready();
+  offer_servers();
   outbox.flush();
   // Nobody else will tell that these are broken: no edge follows a failed send.
   while (session::End* end = outbox.take_broken()) {
@@ -133,6 +134,21 @@ void Worker::drain_ready() {
     }
   }
   loop.do_not_block();
+}
+
+// What rests now, behind all of this turn's events, is not wanted here.
+void Worker::offer_servers() {
+  if (offering.empty()) return;
+  while (LocalPool* pool = offering.pop_front()) {
+    unsigned to = 0;
+    while (pool::ServerEntry* entry = pool->next_offer(&to)) {
+      auto& server = static_cast<Server&>(*entry);
+      server.errand = Errand::kMove;
+      server.moving_to = static_cast<uint16_t>(to);
+      resume(*this, server);
+    }
+  }
+  drain_ready();
 }
 
 void Worker::do_errand(Server& server) {
@@ -237,12 +253,8 @@ void Worker::take(TakeServer mail) {
 
 void Worker::take(const WantServer& mail) {
   LocalPool& pool = pool_of(mail.pool);
-  pool::ServerEntry* entry = pool.give_away();
-  if (!entry) return;
-  auto& server = static_cast<Server&>(*entry);
-  server.errand = Errand::kMove;
-  server.moving_to = static_cast<uint16_t>(mail.from);
-  resume(*this, server);
+  pool.note_wish();
+  offering.push_back(pool);
 }
 
 void Worker::take(const SupplyChanged& mail) {
@@ -364,7 +376,7 @@ void Worker::send_server(unsigned to, std::unique_ptr<Server> server) {
 }
 
 void Worker::ask_for_server(unsigned from, pool::SharedPool& shared) {
-  parts_.fleet.post(from, WantServer{books.pool_by_id(shared.id), worker});
+  parts_.fleet.post(from, WantServer{books.pool_by_id(shared.id)});
 }
 
 void Worker::evict_for(LocalPool& pool, pool::Limit limit) {

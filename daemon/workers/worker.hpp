@@ -114,6 +114,7 @@ class Worker final : public session::Hub, private net::Turn {
 
   void drain_ready();
   void do_errand(session::Server& server);
+  void offer_servers();
   void move_out(session::Server& server);
   void run_flow(session::Server& server, net::Task<void> task);
   void bury_dead();

@@ -568,15 +568,16 @@ def test_no_lock_on_the_path_of_a_query(start, size, workers):
 
     def locks():
         rows = pw.show("WORKERS")
-        return sum(int(r["locks"]) for r in rows), sum(int(r["queries"]) for r in rows)
+        return [sum(int(row[column]) for row in rows) for column in ("locks", "queries", "lock_waits")]
 
     rounds(20)  # all servers are there
-    locks_before, queries_before = locks()
+    locks_before, queries_before, waits_before = locks()
     rounds(250)
-    locks_after, queries_after = locks()
+    locks_after, queries_after, waits_after = locks()
     queries = queries_after - queries_before
     assert queries >= 2000
     assert locks_after - locks_before < queries / 10, "locks that came with time, not with queries"
+    assert waits_after - waits_before < queries / 100, "of those few a handful may meet another worker"
 
 
 def test_many_rows(start):

@@ -89,6 +89,53 @@ def storm(start, pg, db, workers, clients, rounds, size=5):
     assert 1 <= sampler.highest <= size, "%d servers seen, %d allowed" % (sampler.highest, size)
 
 
+@pytest.mark.skipif(not IS_PGWEIR, reason="has workers")
+def test_clients_of_one_worker_use_the_idle_servers_of_all(start, pg, db):
+    """All clients of a pool are one worker's, half of its servers another's: each gets one, and never one too many is
+    there."""
+    pw = start(users={"app2": {}}, settings={"workers": 2, "default_pool_size": 6, "query_wait_timeout": 20})
+    console = pw.console()
+    fillers = []
+
+    def workers(column):
+        return [int(row[column]) for row in console.query("SHOW WORKERS").dicts()]
+
+    def connect_on(worker):
+        """A new client goes where the fewest are, to the first of equals: others fill up the place before."""
+        while (clients := workers("clients")).index(min(clients)) != worker:
+            fillers.append(pw.connect("app2"))
+        return pw.connect()
+
+    first = [connect_on(worker) for worker in (0, 1) * 3]
+    for conn in first:
+        conn.query("BEGIN")
+    assert workers("sv_active") == [3, 3]
+    for conn in first:
+        conn.query("COMMIT")
+    clients = sum(workers("clients"))
+    for conn in first[1::2]:
+        conn.terminate()
+    system.wait_for(lambda: sum(workers("clients")) == clients - 3, 15, "the clients of the second worker to go")
+    here = first[0::2] + [connect_on(0) for _ in range(5)]
+    with postgres.Sampler(pg, db, "app") as sampler:
+        for conn in here[:6]:
+            conn.query("BEGIN", timeout=10)
+        assert workers("sv_active") == [6, 0]
+        for conn in here[6:]:
+            ask(conn)
+        pw.wait_pool(user="app", cl_waiting=2, sv_active=6)
+        for conn in here[:6]:
+            conn.query("COMMIT")
+        for conn in here[6:]:
+            assert conn.results().scalar() == "1"
+        for _ in range(20):
+            for conn in here:
+                ask(conn)
+            for conn in here:
+                assert conn.results().scalar() == "1"
+    assert sampler.samples > 0 and sampler.highest == 6
+
+
 def test_servers_that_die_give_their_place_back(start, pg, db):
     pw = start(settings={"default_pool_size": 2})
     for _ in range(5):

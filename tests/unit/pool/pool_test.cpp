@@ -195,17 +195,61 @@ TEST(Queue, TheOldestWaiterOfAllWorkersIsServed) {
   house.pools[1]->join(server, ServerState::kMoving);
   EXPECT_EQ(house.checkin(1, server, 3 * kSecond).waiter, &there);
   // ... and then it goes back to the one who came second.
-  answer = house.checkin(1, server, 4 * kSecond);
-  EXPECT_EQ(answer.verdict, Checkin::Verdict::kSend);
-  EXPECT_EQ(answer.worker, 0u);
+  EXPECT_EQ(house.checkin(1, server, 4 * kSecond).verdict, Checkin::Verdict::kOffer);
+  unsigned to = 9;
+  EXPECT_EQ(house.pools[1]->next_offer(&to), &server);
+  EXPECT_EQ(to, 0u);
+  EXPECT_EQ(server.state(), ServerState::kMoving);
+}
+
+// A hand-over costs as much as a transaction: who comes in the same turn goes before a waiter elsewhere gets it.
+TEST(Queue, AServerIsOfferedOnlyWhenTheTurnIsOver) {
+  House house(2, 1);
+  ServerEntry& server = house.new_server(0);
+  house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
+  EXPECT_EQ(house.checkin(0, server, 2 * kSecond).verdict, Checkin::Verdict::kOffer);
+  ClientEntry& here = house.new_client(0);
+  EXPECT_EQ(house.pools[0]->checkout(here, 2 * kSecond, false, false).verdict, Checkout::Verdict::kTake);
+  unsigned to = 9;
+  EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr);
+  house.pools[0]->move(here, ClientState::kIdle);
+  EXPECT_EQ(house.checkin(0, server, 3 * kSecond).verdict, Checkin::Verdict::kOffer);
+  EXPECT_EQ(house.pools[0]->next_offer(&to), &server);
+  EXPECT_EQ(to, 1u);
+}
+
+TEST(Queue, WhatIsOfferedToNobodyStays) {
+  House house(2, 1);
+  ServerEntry& server = house.new_server(0);
+  ClientEntry& there = house.new_client(1);
+  house.pools[1]->checkout(there, kSecond, false, false);
+  EXPECT_EQ(house.checkin(0, server, 2 * kSecond).verdict, Checkin::Verdict::kOffer);
+  house.pools[1]->stop_waiting(there, ClientState::kIdle);
+  unsigned to = 9;
+  EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr);
+  EXPECT_EQ(server.state(), ServerState::kIdle);
+}
+
+// ... but one at a time: what the first has brought must be seen before the next one goes.
+TEST(Queue, ServersForOlderWaitersElsewhereGoOneByOne) {
+  House house(2, 3);
+  ServerEntry& first = house.new_server(0);
+  ServerEntry& second = house.new_server(0);
+  ServerEntry& third = house.new_server(0);
+  house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
+  for (int i = 0; i < 3; ++i)
+    house.pools[0]->checkout(house.new_client(0), 2 * kSecond, false, false);
+  EXPECT_EQ(house.checkin(0, first, 3 * kSecond).verdict, Checkin::Verdict::kSend);
+  EXPECT_EQ(house.checkin(0, second, 3 * kSecond).verdict, Checkin::Verdict::kGive);
+  EXPECT_EQ(house.checkin(0, third, 3 * kSecond + kWaitGrain).verdict, Checkin::Verdict::kSend);
 }
 
 TEST(Queue, WithinTheSlackALocalWaiterGoesFirst) {
   House house(2, 1);
   ServerEntry& server = house.new_server(0);
-  house.pools[1]->checkout(house.new_client(1), 1000, false, false);
+  house.pools[1]->checkout(house.new_client(1), kWaitGrain, false, false);
   ClientEntry& here = house.new_client(0);
-  house.pools[0]->checkout(here, 1000 + kQueueSlack - 1, false, false);
+  house.pools[0]->checkout(here, kWaitGrain + kQueueSlack - 1, false, false);
   EXPECT_EQ(house.checkin(0, server, kSecond).waiter, &here);
 }
 
@@ -216,9 +260,14 @@ TEST(Queue, AWorkerWithoutServersAsksTheOneThatHasAnIdleServer) {
   Supply step = house.pools[1]->supply(0, 2, false, nullptr);
   EXPECT_EQ(step.step, Supply::Step::kAsk);
   EXPECT_EQ(step.worker, 0u);
-  ServerEntry* given = house.pools[0]->give_away();
+  unsigned to = 9;
+  EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr) << "nobody has asked";
+  house.pools[0]->note_wish();
+  ServerEntry* given = house.pools[0]->next_offer(&to);
   ASSERT_NE(given, nullptr);
   EXPECT_EQ(given->state(), ServerState::kMoving);
+  EXPECT_EQ(to, 1u);
+  EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr) << "one for one wish";
 }
 
 // Two workers with a surplus server each, one surplus in all: exactly one of them closes.
@@ -263,7 +312,10 @@ TEST(Queue, AUsedServerIsGivenAwayToo) {
   ASSERT_EQ(server.state(), ServerState::kUsed);
   house.pools[1]->checkout(house.new_client(1), 13 * kSecond, false, false);
   EXPECT_EQ(house.pools[1]->supply(0, 13 * kSecond, false, nullptr).step, Supply::Step::kAsk);
-  EXPECT_EQ(house.pools[0]->give_away(), &server);
+  unsigned to = 9;
+  house.pools[0]->note_wish();
+  EXPECT_EQ(house.pools[0]->next_offer(&to), &server);
+  EXPECT_EQ(to, 1u);
   EXPECT_TRUE(house.pools[1]->check_due(server, 13 * kSecond));
   EXPECT_FALSE(house.pools[1]->check_due(server, 2 * kSecond));
   EXPECT_EQ(house.shared->idle_elsewhere(1), std::nullopt);
@@ -312,7 +364,8 @@ TEST(Queue, NoWakeUpIsLostBetweenTwoWorkers) {
     });
     owner.join();
     waiter.join();
-    bool sent = rested.verdict == Checkin::Verdict::kSend;
+    unsigned to = 0;
+    bool sent = rested.verdict == Checkin::Verdict::kOffer && house.pools[0]->next_offer(&to) == &server;
     bool asked = step.step == Supply::Step::kAsk;
     ASSERT_TRUE(sent || asked) << "turn " << turn;
     if (sent) {

@@ -340,6 +340,22 @@ TEST_F(Release, AServerThatIsWantedElsewhereGoesThere) {
   pair();
   pool->shared().published(3).oldest_wait = hub->now() - kSecond;
   release(*hub, *the_server);
+  EXPECT_EQ(ServerState::kIdle, the_server->state()) << "until the turn is over";
+  ASSERT_EQ(pool, hub->offering.front());
+  unsigned to = 0;
+  EXPECT_EQ(the_server, pool->next_offer(&to));
+  EXPECT_EQ(3u, to);
+  EXPECT_EQ(ServerState::kMoving, the_server->state());
+  EXPECT_EQ(1, pool->shared().servers.used()) << "its slot travels with it";
+}
+
+TEST_F(Release, AServerThatAnOlderWaiterElsewhereWantsGoesThere) {
+  begin("default_pool_size = 1", 4);
+  pair();
+  Client& second = client();
+  EXPECT_EQ(Attached::kWait, attach(*hub, second));
+  pool->shared().published(3).oldest_wait = hub->now() - kSecond;
+  release(*hub, *the_server);
   EXPECT_EQ(ServerState::kMoving, the_server->state());
   EXPECT_EQ(Errand::kMove, the_server->errand);
   EXPECT_EQ(3, the_server->moving_to);

@@ -87,8 +87,16 @@ class ModelWorker final : private net::Turn {
       // Who only waits leaves the loop asleep: nothing but a letter wakes it.
       if (client->state() == ClientState::kActive) loop_->do_not_block();
     }
+    offer();
     if (!all_done || std::exchange(done_, true)) return;
     if (--shared_.busy_workers == 0) next_round();
+  }
+  void offer() {
+    unsigned to = 0;
+    while (std::exchange(offering_, false)) {
+      while (auto* entry = pool_.next_offer(&to))
+        shared_.fleet.post(to, TakeServer{take_out(static_cast<session::Server&>(*entry))});
+    }
   }
   void next_round() {
     shared_.busy_workers = shared_.fleet.size();
@@ -127,6 +135,7 @@ class ModelWorker final : private net::Turn {
     using Verdict = pool::Checkin::Verdict;
     switch (answer.verdict) {
       case Verdict::kIdle: return;
+      case Verdict::kOffer: offering_ = true; return;
       case Verdict::kGive: static_cast<ModelClient*>(answer.waiter)->server = &server; return;
       case Verdict::kSend: shared_.fleet.post(answer.worker, TakeServer{take_out(server)}); return;
       case Verdict::kClose: close(server); return;
@@ -137,8 +146,7 @@ class ModelWorker final : private net::Turn {
     for (;;) {
       pool::Supply step = pool_.supply(0, loop_->now(), false, &shared_.fleet);
       if (step.step == pool::Supply::Step::kNothing) return;
-      if (step.step == pool::Supply::Step::kAsk)
-        return shared_.fleet.post(step.worker, WantServer{shared_.pool, number_});
+      if (step.step == pool::Supply::Step::kAsk) return shared_.fleet.post(step.worker, WantServer{shared_.pool});
       ASSERT_EQ(pool::Supply::Step::kLaunch, step.step);
       const int live = ++shared_.live;
       int most = shared_.most_live;
@@ -165,9 +173,9 @@ class ModelWorker final : private net::Turn {
         servers_.push_back(std::move(given->server));
         pool_.join(*servers_.back(), ServerState::kMoving);
         returned(*servers_.back());
-      } else if (auto* wish = std::get_if<WantServer>(&mail)) {
-        if (auto* entry = pool_.give_away())
-          shared_.fleet.post(wish->from, TakeServer{take_out(static_cast<session::Server&>(*entry))});
+      } else if (std::holds_alternative<WantServer>(mail)) {
+        pool_.note_wish();
+        offering_ = true;
       } else if (std::holds_alternative<SupplyChanged>(mail)) {
         feed();
       }
@@ -184,6 +192,7 @@ class ModelWorker final : private net::Turn {
   const int rounds_;
   int round_ = 0;
   bool done_ = true;
+  bool offering_ = false;
 };
 
 class OnePool : public testing::TestWithParam<std::pair<unsigned, int>> {};
