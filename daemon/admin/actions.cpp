@@ -115,7 +115,10 @@ void do_show(const Call& call) {
   } else {
     Rows rows = topic->collect ? merge(job.parts, topic->merge) : Rows();
     outcome.rows = topic->present ? topic->present(std::move(rows), call.context) : std::move(rows);
-    if (call.context.snapshot->global.console_old_columns) add_old_columns(*topic, outcome);
+    const settings::Global& global = call.context.snapshot->global;
+    if (global.console_old_columns) add_old_columns(*topic, outcome);
+    const Columns* more = global.console_extra_columns ? columns_with_extra(topic->topic) : nullptr;
+    if (more) outcome.columns = more;  // of rows that have them
   }
   accept(call);
 }

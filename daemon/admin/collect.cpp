@@ -13,6 +13,9 @@ namespace pgweir::admin {
 
 namespace {
 
+constexpr int64_t kMostCauses = 16;  // room for them, and for none
+static_assert(pool::kCauseRows.size() < kMostCauses);
+
 using pool::ClientState;
 using pool::ServerState;
 using session::Client;
@@ -75,6 +78,22 @@ WaitersByCause waiters_by_cause(const LocalPool& pool) {
   return waiters;
 }
 
+// Of the client that has waited longest: for how long, and why, in one number of which the largest of all workers
+// counts (longest_cause). 0: nobody waits.
+int64_t longest_and_cause(const LocalPool& pool, Micros now) {
+  int64_t longest = 0;
+  auto consider = [&](Micros since, pool::Cause cause) {
+    const int64_t code = std::max<Micros>(now - since, 0) * kMostCauses + static_cast<int64_t>(cause) + 1;
+    longest = std::max(longest, code);
+  };
+  for (ClientState state : {ClientState::kWaiting, ClientState::kAtGate}) {
+    const auto* first = static_cast<const Client*>(pool.clients(state).front());
+    if (first) consider(first->wait_start, session::cause_of(*first));
+  }
+  if (const auto* first = pool.lookups.front()) consider(first->since, pool::Cause::kAuthQuery);
+  return longest;
+}
+
 Cell load_balance(const pool::SharedDatabase& database) {
   auto config = database.config();
   if (!config || config->hosts.size() < 2) return {};
@@ -104,6 +123,9 @@ RowCells pool_row(const LocalPool& pool, Micros now) {
   row.push_back("0");
   row.push_back(settings::word_of(pool.rules().mode));
   row.push_back(load_balance(*shared.database));
+  row.push_back(std::to_string(longest_and_cause(pool, now)));
+  for (Micros waited : pool.waited)
+    row.push_back(std::to_string(waited));
   return row;
 }
 
@@ -133,6 +155,11 @@ RowCells memory_row(std::string name, size_t size, size_t used) {
 
 }  // namespace
 
+std::string_view longest_cause(const Cell& cell) {
+  const auto cause = static_cast<size_t>(number_of(cell) % kMostCauses);
+  return cause == 0 || cause > pool::kCauseRows.size() ? std::string_view() : pool::kCauseRows[cause - 1].name;
+}
+
 void collect_pools(session::Hub& hub, Rows& rows) {
   for (const LocalPool* pool : live_pools(hub))
     rows.push_back(pool_row(*pool, hub.now()));
@@ -140,6 +167,7 @@ void collect_pools(session::Hub& hub, Rows& rows) {
   console.resize(15, "0");
   console.push_back("statement");
   console.push_back({});
+  console.resize(console.size() + 1 + pool::kCauseRows.size(), "0");
   rows.push_back(std::move(console));
 }
 

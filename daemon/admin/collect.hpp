@@ -11,7 +11,8 @@ namespace pgweir::admin {
 // list, id.
 inline constexpr size_t kSortCells = 4;
 
-void collect_pools(session::Hub& hub, Rows& rows);  // maxwait: microseconds; maxwait_us: 0
+void collect_pools(session::Hub& hub, Rows& rows);  // maxwait: microseconds; maxwait_us: 0; wait_cause: a number
+std::string_view longest_cause(const Cell& cell);   // of that number; "": nobody waits
 void collect_clients(session::Hub& hub, Rows& rows);
 void collect_servers(session::Hub& hub, Rows& rows);
 void collect_sockets(session::Hub& hub, Rows& rows);

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
+
+#include "base/text.hpp"
+#include "pool/wait_log.hpp"
 
 namespace pgweir::admin {
 
@@ -303,6 +307,22 @@ const Columns* columns_with_old(std::string_view topic) {
   }();
   auto found = kTopics.find(topic);
   return found == kTopics.end() ? nullptr : &found->second;
+}
+
+const Columns* columns_with_extra(std::string_view topic) {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (const pool::CauseRow& cause : pool::kCauseRows)
+      names.push_back(cat("wait_", cause.name));
+    return names;
+  }();
+  static const Columns kPoolsAndWaits = [] {
+    Columns columns = with(kPools, {{"wait_cause", kText}});
+    for (const std::string& name : kNames)
+      columns.push_back({name, kInt8});
+    return columns;
+  }();
+  return topic == "POOLS" ? &kPoolsAndWaits : nullptr;
 }
 
 size_t place_of(const Columns& columns, std::string_view name) {

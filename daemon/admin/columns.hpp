@@ -35,6 +35,9 @@ const std::vector<OldColumn>& old_columns();
 // The columns of a topic with its old ones. Null: it has none.
 const Columns* columns_with_old(std::string_view topic);
 
+// The columns of a topic with those that console_extra_columns adds. Null: it adds none.
+const Columns* columns_with_extra(std::string_view topic);
+
 // All topics that have columns, for tests.
 std::vector<std::string_view> topics_with_columns();
 

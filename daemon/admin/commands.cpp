@@ -74,7 +74,7 @@ const std::vector<TopicRow>& topic_rows() {
       {"CONFIG", Right::kStats, nullptr, {}, show_config},
       {"DATABASES", Right::kStats, nullptr, {}, show_databases},
       {"PEERS", Right::kStats, nullptr, {}, show_peers},
-      {"POOLS", Right::kStats, collect_pools, {kSum, 2, {13}}, present_pools},
+      {"POOLS", Right::kStats, collect_pools, {kSum, 2, {13, 17}}, present_pools},
       {"PEER_POOLS", Right::kStats, nullptr, {}, show_peer_pools},
       {"CLIENTS", Right::kStats, collect_clients, kOneByOne, present_connections},
       {"SERVERS", Right::kStats, collect_servers, kOneByOne, present_connections},

@@ -11,7 +11,8 @@ namespace {
 
 using session::Counters;
 
-constexpr size_t kMaxWait = 13;  // column of SHOW POOLS
+constexpr size_t kMaxWait = 13;  // columns of SHOW POOLS
+constexpr size_t kWaitCause = 17;
 
 // In the order of the columns of SHOW STATS.
 constexpr uint64_t Counters::*kCounters[] = {
@@ -87,11 +88,16 @@ Totals totals_from(const Rows& rows) {
   return totals;
 }
 
-Rows present_pools(Rows merged, const Context&) {
+Rows present_pools(Rows merged, const Context& context) {
   for (RowCells& row : merged) {
     const Micros wait = number_of(row[kMaxWait]);
     row[kMaxWait] = int4(wait / kSecond);
     row[kMaxWait + 1] = int4(wait % kSecond);
+    if (context.snapshot->global.console_extra_columns) {
+      row[kWaitCause] = std::string(longest_cause(row[kWaitCause]));
+    } else {
+      row.resize(kWaitCause);
+    }
   }
   return merged;
 }

@@ -308,7 +308,7 @@ void ConsoleProtocol::answer(Outcome outcome, std::string& out) {
     found->second.rows = std::move(outcome.rows);
     if (const Columns* described = found->second.statement.columns) {
       for (RowCells& row : found->second.rows)
-        row.resize(described->size());  // console_old_columns is for simple queries
+        row.resize(described->size());  // console_old_columns and console_extra_columns are for simple queries
     }
     send_rows(found->second, out);
   } else {

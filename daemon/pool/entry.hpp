@@ -40,6 +40,7 @@ class ServerEntry : public Hook<> {
   uint32_t generation = 0;       // SharedDatabase::generation at birth; another one now: obsolete
   uint32_t cancels = 0;          // cancel requests against it that are on their way
   bool counted_closing = false;  // it is in SharedPool::closing: closing, or about to be
+  bool counted_tested = false;   // it is in SharedPool::tested
   bool cancel_in_doubt = false;  // one was given up and may still arrive: nobody else may get this server
   bool resolving = false;        // logging in: the name of its host is being looked up
   bool own = false;              // made for one client, with which it ends: never pooled

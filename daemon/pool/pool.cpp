@@ -73,6 +73,7 @@ bool Pool::move(ServerEntry& server, ServerState to) {
     servers(to).push_back(server);
   }
   if (rests(from) || rests(to)) publish_idle();
+  if (from == ServerState::kTested || to == ServerState::kTested) count_tested(server);
   if (to == ServerState::kClosing && !std::exchange(server.counted_closing, true)) shared_->closing.fetch_add(1);
   return true;
 }
@@ -104,7 +105,15 @@ void Pool::leave(ServerEntry& server, ServerState to) {
   server.state_ = to;
   server.pool = nullptr;
   if (rests(from)) publish_idle();
+  if (from == ServerState::kTested) count_tested(server);
   if (std::exchange(server.counted_closing, false)) shared_->closing.fetch_sub(1);
+}
+
+// For the waiters of other workers. Never on the way of a plain transaction: no server is tested there.
+void Pool::count_tested(ServerEntry& server) {
+  const bool is = server.state_ == ServerState::kTested && !server.answering;
+  if (std::exchange(server.counted_tested, is) == is) return;
+  shared_->tested.fetch_add(is ? 1 : -1, std::memory_order_relaxed);
 }
 
 Checkout Pool::checkout(ClientEntry& client, Micros now, bool paused, bool stopping) {
@@ -187,6 +196,7 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
   }
   if (!rules_.reset_query.empty() && !condition.reset_done && server.dirty_session) {
     move(server, ServerState::kTested);
+    count_tested(server);  // also one that is there already, for auth_query
     answer.verdict = Checkin::Verdict::kReset;
     return answer;
   }
@@ -257,6 +267,18 @@ Cause Pool::cause_of_coming() const {
   return Cause::kDns;
 }
 
+// Of those who wait because a limit refuses a server more, and who lack so many. Servers that other workers reset or
+// check come to the oldest waiter, wherever that is, as our own would.
+Cause Pool::cause_of_limit(Limit refused, size_t lacking) const {
+  const int all = shared_->tested.load(std::memory_order_relaxed);
+  if (all > 0 && static_cast<size_t>(all) >= tested_soon() + lacking) return Cause::kChecking;
+  switch (refused) {
+    case Limit::kDatabase: return Cause::kDatabaseLimit;
+    case Limit::kUser: return Cause::kUserLimit;
+    default: return Cause::kPoolFull;
+  }
+}
+
 Supply Pool::supply(size_t welcome_waiters, Micros now, bool paused, Bell* bell) {
   const size_t waiting = clients(ClientState::kWaiting).size();
   const size_t demand = waiting + (welcome_waiters > 0 && waiting == 0 ? 1 : 0);
@@ -312,8 +334,7 @@ Supply Pool::next_supply(size_t waiting, size_t demand, Micros now, Bell* bell) 
     step.step = Supply::Step::kEvict;
     step.limit = refused;
   }
-  const Cause limit = refused == Limit::kDatabase ? Cause::kDatabaseLimit : Cause::kUserLimit;
-  waits_.note(refused == Limit::kPool ? Cause::kPoolFull : limit, now);
+  waits_.note(cause_of_limit(refused, demand - coming), now);
   return step;
 }
 

@@ -153,6 +153,8 @@ class Pool {
  private:
   size_t tested_soon() const;
   Cause cause_of_coming() const;
+  Cause cause_of_limit(Limit refused, size_t lacking) const;
+  void count_tested(ServerEntry& server);
   Supply next_supply(size_t waiting, size_t demand, Micros now, Bell* bell);
   size_t pooled_logins() const;
   ServerEntry* give_away();

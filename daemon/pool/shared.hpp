@@ -125,6 +125,7 @@ class SharedPool {
   std::atomic<int> claims{0};                 // replication clients that wait for a slot: pooled servers make room
   std::atomic<int> closing{0};                // servers that keep their slot until PostgreSQL has closed its side
   std::atomic<int> logins{0};                 // servers logging in now, all workers
+  std::atomic<int> tested{0};                 // servers being checked, reset or cleaned up now, all workers
   std::atomic<Micros> next_lifetime_kill{0};  // server_lifetime kills of one pool are spaced
   std::atomic<Micros> last_used{0};           // when a worker last saw clients or servers in it; 0: not looked at yet
   ScramMemo server_keys;                      // of the password its servers take, so that PBKDF2 runs once

@@ -200,8 +200,8 @@ void start_lookup(Hub& hub, Client& client, std::shared_ptr<LookupTicket> ticket
   pool.leave(client, pool::ClientState::kLogin);
   const Micros deadline = ticket->deadline;
   server.lookup = LookupPromise(std::move(ticket));
+  server.answering = true;  // before the move: it is not one of those that come soon
   if (!pool.move(server, pool::ServerState::kTested)) return impossible(hub, nullptr, &server, "auth_query");
-  server.answering = true;
   server.errand = Errand::kLookup;
   expect_end(hub, server, deadline == kNever ? 0 : deadline - hub.now());
   server.stream.set_handler(nullptr, nullptr);

@@ -40,6 +40,7 @@ struct Global {
   Micros client_cleanup_timeout{};
   Micros client_idle_timeout{};
   Micros client_login_timeout{};
+  bool console_extra_columns{};
   bool console_old_columns{};
   std::string client_tls13_ciphers{};
   std::string client_tls_ca_file{};

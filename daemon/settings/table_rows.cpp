@@ -1,5 +1,5 @@
 // The rows. Names and defaults are PgBouncer's (compat/settings.tsv; a test compares); workers, batched_sends,
-// client_cleanup_*, console_old_columns, gathered_reads, journal, metrics_listen and shutdown_timeout are pgweir's own.
+// client_cleanup_*, console_*_columns, gathered_reads, journal, metrics_listen and shutdown_timeout are pgweir's own.
 // Sorted by name.
 #include "settings/table.hpp"
 
@@ -68,6 +68,8 @@ const std::vector<Row> kGlobalRows = {
        "TLS with clients over TCP. disable; allow and prefer: if the client asks; require: always; verify-ca and verify-full: always, with a certificate that client_tls_ca_file vouches for."},
       {"conffile", &Global::conffile, Kind::kText, kUnset, kAny, Group::kProcess, 0,
        "File that the next reload reads. Unset: the one of the command line."},
+      {"console_extra_columns", &Global::console_extra_columns, Kind::kBool, "0", kAny, Group::kProcess, kOwn,
+       "Adds to SHOW POOLS, behind PgBouncer's columns, in answers to simple queries: wait_cause, why the client that has waited longest waits, and for each cause of waiting the time that clients have waited, in microseconds, like wait_pool_full: what SHOW WAITS tells."},
       {"console_old_columns", &Global::console_old_columns, Kind::kBool, "0", kAny, Group::kProcess, kOwn,
        "Adds total_requests to SHOW STATS and reserve_pool to SHOW DATABASES, behind their other columns, in answers to simple queries: PgBouncer's names of old, for which Debian's prometheus-pgbouncer-exporter asks."},
       {"default_pool_size", &Global::default_pool_size, Kind::kInt, "20", kNatural, Group::kPool, 0,

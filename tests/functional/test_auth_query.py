@@ -350,13 +350,15 @@ def booked(pw):
 def test_its_wait_has_a_cause(ask, workers):
     """A login that waits for a server of its lookup's pool waits for auth_query; what that waits for is in the log. The
     client hears of it in its welcome, because before that it would take a NOTICE for nonsense."""
-    pw = ask(settings={"default_pool_size": 1, "query_wait_notify": 1, "workers": workers}, userlist={"postgres": "own"})
+    pw = ask(settings={"default_pool_size": 1, "query_wait_notify": 1, "workers": workers, "console_extra_columns": 1},
+             userlist={"postgres": "own"})
     holder = pw.connect("postgres", password="own")
     holder.query("BEGIN")
     before = booked(pw)
     conn = waiting(pw)
     system.wait_for(lambda: waits(pw).get("auth_query", {}).get("waiting") == "1", what="the cause is known")
-    assert pw.pool(user="postgres")["cl_waiting"] == 1
+    pool = pw.pool(user="postgres")
+    assert pool["cl_waiting"] == 1 and pool["wait_cause"] == "auth_query"
     assert all(row["waiting"] == "0" for cause, row in waits(pw).items() if cause != "auth_query"), waits(pw)
     system.wait_for(lambda: pw.pool(user="postgres")["maxwait"] >= 3, what="a wait that is long")
     holder.query("COMMIT")

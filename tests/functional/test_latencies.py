@@ -326,12 +326,13 @@ def test_why_it_waits_dns(start, pg):
         system.wait_for(lambda: waits(pw).get("dns", {}).get("waiting") == "1", what="the cause is known")
 
 
-def test_why_it_waits_checking(start, pg, db):
-    """The only server is at its reset query, which somebody holds up, when the next client comes. (One worker: to another
-    worker's clients such a server is one of those that make the pool full.)"""
+@pytest.mark.parametrize("workers", [1, 3])
+def test_why_it_waits_checking(start, pg, db, workers):
+    """The only server is at its reset query, which somebody holds up, when the next client comes; with several workers
+    that one is another worker's."""
     keeper = pg.connect(database=db)
     keeper.query("SELECT pg_advisory_lock(77)")
-    pw = start(settings={"pool_mode": "session", "default_pool_size": 1, "workers": 1,
+    pw = start(settings={"pool_mode": "session", "default_pool_size": 1, "workers": workers,
                          "server_reset_query": "SELECT pg_advisory_lock(77); SELECT pg_advisory_unlock_all()"})
     first, second = pw.connect(), pw.connect()
     first.query("SELECT 1")
@@ -353,9 +354,42 @@ def test_why_it_waits_hand_over(start):
     assert int(waits(pw)["hand_over"]["wait_time_us"]) > 0
 
 
+CAUSES = ("pool_full", "database_limit", "user_limit", "connecting", "dns", "login_retry", "checking", "hand_over", "auth_query",
+          "paused", "other")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_extra_columns_of_show_pools(start, workers):
+    """Off by default: whoever counts PgBouncer's columns goes on. They say what SHOW WAITS says."""
+    pw = start(settings={"default_pool_size": 1, "pool_mode": "transaction", "workers": workers})
+    holder, waiters = pw.connect(), [pw.connect() for _ in range(3)]
+    holder.query("BEGIN")
+    plain = pw.admin("SHOW POOLS").columns
+    assert plain[-1] == "load_balance_hosts" and "wait_cause" not in plain
+    pw.admin("SET console_extra_columns = 1")
+    shown = pw.admin("SHOW POOLS")
+    assert shown.columns == [*plain, "wait_cause", *("wait_" + cause for cause in CAUSES)]
+    assert pw.pool()["wait_cause"] == "", "nobody waits"
+    assert pw.console().extended("SHOW POOLS").columns == plain, "who describes it first gets what was described"
+    for waiter in waiters:
+        waiter.send(wire.query("SELECT 1"))
+    pw.wait_pool(cl_waiting=3, wait_cause="pool_full")
+    holder.query("COMMIT")
+    for waiter in waiters:
+        waiter.results()
+    told = pw.pool()
+    assert told["wait_cause"] == "" and told["wait_pool_full"] > 0
+    assert {cause: told["wait_" + cause] for cause in CAUSES if told["wait_" + cause] > 0} == \
+        {cause: int(row["wait_time_us"]) for cause, row in waits(pw).items() if row["wait_time_us"] != "0"}
+    console = pw.pool("pgbouncer")
+    assert console["wait_cause"] == "" and not any(console["wait_" + cause] for cause in CAUSES)
+    pw.admin("SET console_extra_columns = 0")
+    assert pw.admin("SHOW POOLS").columns == plain
+
+
 def test_metrics_of_waits(start):
     port = system.free_port()
-    pw = start(settings={"metrics_listen": "127.0.0.1:%d" % port, "default_pool_size": 1, "pool_mode": "transaction", "workers": 2})
+    pw = start(settings={"console_extra_columns": 1, "metrics_listen": "127.0.0.1:%d" % port, "default_pool_size": 1, "pool_mode": "transaction", "workers": 2})
     holder, waiters = pw.connect(), [pw.connect() for _ in range(3)]
     holder.query("BEGIN")
     for waiter in waiters:

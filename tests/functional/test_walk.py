@@ -16,8 +16,8 @@ COLUMNS = table("show_columns.tsv")
 GLOBALS = [row for row in SETTINGS if row["scope"] == "global"]
 
 # pgweir's own, see docs/differences.md and the man page.
-OWN_SETTINGS = {"batched_sends", "client_cleanup_bytes", "client_cleanup_timeout", "console_old_columns", "gathered_reads", "journal", "log_slow_queries",
-                "log_slow_texts", "log_slow_transactions", "metrics_listen",
+OWN_SETTINGS = {"batched_sends", "client_cleanup_bytes", "client_cleanup_timeout", "console_extra_columns", "console_old_columns",
+                "gathered_reads", "journal", "log_slow_queries", "log_slow_texts", "log_slow_transactions", "metrics_listen",
                 "shutdown_timeout", "workers"}
 
 

@@ -62,6 +62,42 @@ struct House {
   std::vector<std::unique_ptr<Pool>> pools;
 };
 
+TEST(Causes, AServerThatAnotherWorkerTestsIsOnItsWay) {
+  House house(2, 1);
+  ServerEntry& server = house.new_server(0);
+  Pool& theirs = *house.pools[0];
+  Pool& ours = *house.pools[1];
+  house.pools[1]->checkout(house.new_client(1), 1, false, false);
+  auto cause = [&ours, now = Micros{10}]() mutable {
+    EXPECT_EQ(ours.supply(0, now += 10, false, nullptr).step, Supply::Step::kNothing);
+    return ours.waits().cause();
+  };
+  theirs.move(server, ServerState::kActive);
+  EXPECT_EQ(cause(), Cause::kPoolFull);
+  theirs.move(server, ServerState::kTested);
+  EXPECT_EQ(cause(), Cause::kChecking);
+  house.pools[1]->checkout(house.new_client(1), 2, false, false);
+  EXPECT_EQ(cause(), Cause::kPoolFull) << "it is not enough for two";
+  ours.stop_waiting(*house.clients.back(), ClientState::kIdle);
+  theirs.move(server, ServerState::kActive);
+  EXPECT_EQ(cause(), Cause::kPoolFull);
+  server.answering = true;  // an auth_query: it may take long
+  theirs.move(server, ServerState::kTested);
+  EXPECT_EQ(cause(), Cause::kPoolFull);
+  server.answering = false;
+  theirs.leave(server, ServerState::kMoving);
+  EXPECT_EQ(house.shared->tested.load(), 0);
+}
+
+TEST(Causes, OnesThatGoAreNotCountedAnyMore) {
+  House house(2, 1);
+  ServerEntry& server = house.new_server(0);
+  house.pools[0]->move(server, ServerState::kTested);
+  EXPECT_EQ(house.shared->tested.load(), 1);
+  house.pools[0]->leave(server, ServerState::kGone);
+  EXPECT_EQ(house.shared->tested.load(), 0);
+}
+
 TEST(Moves, OnlyTheTableIsLegal) {
   EXPECT_TRUE(may_move(ClientState::kIdle, ClientState::kWaiting));
   EXPECT_FALSE(may_move(ClientState::kConsole, ClientState::kActive));

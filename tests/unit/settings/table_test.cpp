@@ -74,10 +74,19 @@ TEST(Table, HoldsEveryKeyOfEntriesWithItsDefault) {
 }
 
 TEST(Table, HasNothingThatNeitherPgBouncerNorPgweirKnows) {
-  std::set<std::string> known = {"batched_sends",       "client_cleanup_bytes", "client_cleanup_timeout",
-                                 "console_old_columns", "gathered_reads",       "journal",
-                                 "log_slow_queries",    "log_slow_texts",       "log_slow_transactions",
-                                 "metrics_listen",      "shutdown_timeout",     "workers"};
+  std::set<std::string> known = {"batched_sends",
+                                 "client_cleanup_bytes",
+                                 "client_cleanup_timeout",
+                                 "console_extra_columns",
+                                 "console_old_columns",
+                                 "gathered_reads",
+                                 "journal",
+                                 "log_slow_queries",
+                                 "log_slow_texts",
+                                 "log_slow_transactions",
+                                 "metrics_listen",
+                                 "shutdown_timeout",
+                                 "workers"};
   for (const Fact& fact : facts()) {
     if (fact.scope == "global") known.insert(fact.name);
   }
