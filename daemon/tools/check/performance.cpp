@@ -1,10 +1,15 @@
-// Phase 5: pooled against direct, in turn and as ratios, so that a busy machine slows both. About three seconds in all,
-// on one connection: no load to speak of.
+// Phase 5: pooled against direct, in turn and as ratios, so that a busy machine slows both (ratio.hpp). On one
+// connection: no load to speak of. A second for each test, five where the machine is so busy that it has to be
+// repeated.
 #include <chrono>
 #include <cstdio>
+#include <functional>
+#include <limits>
+#include <thread>
 
 #include "base/text.hpp"
 #include "tools/check/context.hpp"
+#include "tools/check/ratio.hpp"
 #include "tools/check/tests.hpp"
 
 namespace pgweir::tools::check {
@@ -13,8 +18,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int kConnects = 20;
-constexpr int kSlices = 5;
-constexpr auto kSlice = std::chrono::milliseconds(100);
+constexpr int kTurns = 200;
+constexpr int kQueriesATurn = 5;
+constexpr int kFewestTurns = 20;
+constexpr auto kRound = std::chrono::seconds(1);
+constexpr int kRounds = 5;
+constexpr auto kPause = std::chrono::milliseconds(300);
 
 double seconds_since(Clock::time_point begun) {
   return std::chrono::duration<double>(Clock::now() - begun).count();
@@ -35,35 +44,75 @@ Result<double> time_connect(Context& context, const Where& where) {
   return seconds_since(begun);
 }
 
-Result<double> rate(Session& session) {
+Result<double> time_queries(Session& session) {
   const auto begun = Clock::now();
-  int count = 0;
-  for (; Clock::now() - begun < kSlice; ++count) {
+  for (int count = 0; count < kQueriesATurn; ++count) {
     auto rows = session.query("SELECT 1");
     if (!rows) return rows.error();
   }
-  return count / seconds_since(begun);
+  return seconds_since(begun) / kQueriesATurn;
+}
+
+using Take = std::function<Result<double>()>;
+
+Result<Times> in_turn(const Take& pooled, const Take& direct, int most) {
+  Times times;
+  const auto begun = Clock::now();
+  for (int turn = 0; turn < most && (turn < kFewestTurns || Clock::now() - begun < kRound); ++turn) {
+    auto one = pooled();
+    auto two = direct();
+    if (!one) return one.error();
+    if (!two) return two.error();
+    times.pooled.push_back(*one);
+    times.direct.push_back(*two);
+  }
+  return times;
+}
+
+struct Measured {
+  Times times;  // of the round that counts
+  Ratio ratio;
+  bool good = false;
+  bool disturbed = false;  // good only where nothing came in between
+};
+
+// Repeated while the limit is missed; the best round counts. Where that one misses it, too, in a machine that is busy
+// with other things, what was measured between the disturbances counts.
+Result<Measured> measure(const Take& pooled, const Take& direct, int turns, double most) {
+  Measured best;
+  for (int round = 0; round < kRounds; ++round) {
+    if (round > 0) std::this_thread::sleep_for(kPause);
+    auto times = in_turn(pooled, direct, turns);
+    if (!times) return times.error();
+    const Ratio ratio = ratio_of(*times);
+    if (round == 0 || ratio.typical < best.ratio.typical) {
+      best.times = std::move(*times);
+      best.ratio = ratio;
+    }
+    best.good = best.ratio.typical <= most;
+    if (best.good) return best;
+    best.disturbed = best.disturbed || (ratio.spread >= kWide && ratio.undisturbed <= most);
+  }
+  best.good = best.disturbed;
+  return best;
+}
+
+std::string busy(const Measured& measured, double undisturbed) {
+  if (measured.ratio.spread < kWide) return {};
+  return cat(", on a busy machine; undisturbed ", digits(undisturbed, "%.2f"));
 }
 
 }  // namespace
 
 Outcome check_connect_ratio(Context& context) {
-  double pooled = 0;
-  double direct = 0;
-  for (int turn = 0; turn < kConnects; ++turn) {
-    auto one = time_connect(context, context.pool());
-    auto two = time_connect(context, context.direct());
-    if (!one) return fail(one.error().message);
-    if (!two) return fail(two.error().message);
-    pooled += *one;
-    direct += *two;
-  }
-  const double ratio = pooled / direct;
-  const std::string told =
-      cat("pooled ", digits(pooled * 1000 / kConnects, "%.1f"), " ms, direct ",
-          digits(direct * 1000 / kConnects, "%.1f"), " ms: ", digits(ratio, "%.2f"), " times as long");
   const double limit = context.policy().connect_ratio;
-  return ratio <= limit ? pass(told) : fail(cat(told, ", policy at most ", digits(limit, "%.2f")));
+  auto measured = measure([&] { return time_connect(context, context.pool()); },
+                          [&] { return time_connect(context, context.direct()); }, kConnects, limit);
+  if (!measured) return fail(measured.error().message);
+  const std::string told = cat("pooled ", digits(median(measured->times.pooled) * 1000, "%.1f"), " ms, direct ",
+                               digits(median(measured->times.direct) * 1000, "%.1f"), " ms, median ratio ",
+                               digits(measured->ratio.typical, "%.2f"), busy(*measured, measured->ratio.undisturbed));
+  return measured->good ? pass(told) : fail(cat(told, ", policy at most ", digits(limit, "%.2f")));
 }
 
 Outcome check_throughput_ratio(Context& context) {
@@ -71,21 +120,15 @@ Outcome check_throughput_ratio(Context& context) {
   auto direct = context.open(context.direct());
   if (!pooled) return fail(pooled.error().message);
   if (!direct) return fail(direct.error().message);
-  double by_pool = 0;
-  double by_direct = 0;
-  for (int slice = 0; slice < kSlices; ++slice) {
-    auto one = rate(*pooled);
-    auto two = rate(*direct);
-    if (!one) return fail(one.error().message);
-    if (!two) return fail(two.error().message);
-    by_pool += *one / kSlices;
-    by_direct += *two / kSlices;
-  }
-  const double ratio = by_pool / by_direct;
-  const std::string told = cat("one client: pooled ", digits(by_pool, "%.0f"), "/s, direct ", digits(by_direct, "%.0f"),
-                               "/s: ratio ", digits(ratio, "%.2f"));
   const double limit = context.policy().throughput_ratio;
-  return ratio >= limit ? pass(told) : fail(cat(told, ", policy at least ", digits(limit, "%.2f")));
+  const double most = limit > 0 ? 1 / limit : std::numeric_limits<double>::infinity();
+  auto measured = measure([&] { return time_queries(*pooled); }, [&] { return time_queries(*direct); }, kTurns, most);
+  if (!measured) return fail(measured.error().message);
+  const std::string told =
+      cat("one client: pooled ", digits(1 / median(measured->times.pooled), "%.0f"), "/s, direct ",
+          digits(1 / median(measured->times.direct), "%.0f"), "/s, median ratio ",
+          digits(1 / measured->ratio.typical, "%.2f"), busy(*measured, 1 / measured->ratio.undisturbed));
+  return measured->good ? pass(told) : fail(cat(told, ", policy at least ", digits(limit, "%.2f")));
 }
 
 Outcome check_waiting(Context& context) {
