@@ -312,3 +312,98 @@ def test_a_console_that_lets_nobody_in(start, screen):
     assert "hunter2" not in top.text()
     top.keys("q")
     top.wait("ended with ")
+
+
+KINDS = {"query", "transaction", "wait", "connect", "login"}
+
+
+def test_times_traffic_and_workers(start, screen):
+    pw = start(settings={"workers": 2, "pool_mode": "transaction", "default_pool_size": 1, "stats_period": 1})
+    conns = [pw.connect() for _ in range(4)]
+    for conn in conns:
+        conn.send(wire.query("SELECT pg_sleep(0.02)"))
+    for conn in conns:
+        conn.results()
+    shown = {row["kind"]: row for row in pw.show("LATENCIES") if row["database"] == "test"}
+    assert set(shown) == KINDS
+    told = json.loads(run("--json", "-n", "1", "-d", conninfo(pw))[1])
+    pool = next(pool for pool in told["pools"] if pool["database"] == "test")
+    found = {one["kind"]: one for one in pool["latencies"]}
+    assert set(found) == KINDS
+    for kind in KINDS:
+        for name in ("count", "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "max_us"):
+            assert found[kind][name] == int(shown[kind][name]), (kind, name)
+    assert [int(worker["worker"]) for worker in told["workers"]] == [0, 1]
+    assert sum(worker["clients"] for worker in told["workers"]) >= 4
+    # With two looks the rates are those of between them.
+    asked = subprocess.Popen([PROGRAM, "--json", "-n", "2", "-i", "1.5", "-d", conninfo(pw)], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, text=True, env={**system.clean_environment(), "PGPASSWORD": "admin-secret"})
+    assert json.loads(asked.stdout.readline())["rates"] == "averages"
+    for _ in range(30):
+        conns[0].query("SELECT repeat('x', 1000)")
+    last = json.loads(asked.communicate(timeout=60)[0])
+    assert last["rates"] == "measured"
+    assert 0 < sum(worker["cpu_percent"] for worker in last["workers"]) < 220
+    test = next(one for one in last["databases"] if one["database"] == "test")
+    for rates in (test, last["total"]):
+        assert rates["queries_per_second"] > 1 and rates["transactions_per_second"] > 1
+        assert rates["sent_bytes_per_second"] > 1000 * rates["queries_per_second"] > rates["received_bytes_per_second"] > 0
+    assert test["mean_query_us"] > 0 and test["mean_transaction_us"] > 0
+    # On the smallest screen: the pool's times, the workers, the databases.
+    top = screen(pw)
+    top.wait("test/app")
+    top.keys("Enter")
+    shown = top.wait("Pool test/app", "P99.9", *KINDS)
+    assert re.search(r"(?m)^\W*query +34 ", shown), shown
+    top.keys("Escape", "w")
+    top.wait("WORKER LOAD", "QUERY/S")
+    top.keys("d")
+    top.wait("DATABASE", "test")
+
+
+def test_the_log_of_problems(start, screen):
+    """What was wrong and is over, with its end, the newest first; what it hides from the small screen has a page of its own."""
+    pw = start(settings={"default_pool_size": 1, "pool_mode": "transaction"})
+    limits = os.path.join(pw.directory, "top.conf")
+    system.write_file(limits, "[thresholds]\nwait_seconds = 0.1 600\nwaiting_clients = off\npool_percent = off\n")
+    holder, waiter = pw.connect(), pw.connect()
+    top = screen(pw, options="-c " + limits)
+    top.wait("test/app", "all is well")
+    holder.query("BEGIN")
+    waiter.send(wire.query("SELECT 1"))
+    top.wait("1 client waits, the longest")
+    holder.query("COMMIT")
+    waiter.results()
+    top.wait("all is well")
+    top.keys("l")
+    text = top.wait("1 client waits, the longest")
+    lines = [line for line in text.splitlines() if re.search(r"\d\d:\d\d:\d\d.*test/app", line)]
+    assert len(lines) == 2 and "1 client waits" in lines[1], "its end above its beginning:\n" + text
+
+
+def test_exit_statuses_of_what_cannot_be(start):
+    pw = start()
+    code, _, err = run("-b", "-n", "1", "-d", "%s dbname=test password_file=x" % conninfo(pw))
+    assert code == 2 and err, "no such word in a connection string"
+    code, _, err = run("-b", "-n", "1", "-d", pw.url().rsplit(" password=", 1)[0].replace("user=app", "user=admin"))
+    assert code in (3, 4) and err, "a database and no console"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, "-b", "-n", "1", "-d", conninfo(pw)], stdin=subprocess.DEVNULL, stdout=full,
+                              stderr=subprocess.PIPE, text=True, env={**system.clean_environment(), "PGPASSWORD": "admin-secret"})
+    assert done.returncode == 5 and "No space left on device" in done.stderr
+
+
+def test_the_manual_and_the_sample_have_everything():
+    with open(os.path.join(system.ROOT, "man/pgweir-top.1")) as text:
+        manual = re.sub(r"\\f[A-Z]", "", text.read().replace("\\-", "-"))
+    with open(os.path.join(system.ROOT, "etc/top.conf")) as text:
+        limits = re.findall(r"(?m)^;?(\w+) = ", text.read())
+    assert len(limits) >= 9
+    code, told, _ = run("--help")
+    assert code == 0 and run("--version")[0] == 0
+    options = re.findall(r"--([a-z-]+)", told.split("\nExit status")[0])
+    assert len(options) >= 12
+    for word in ["--" + option for option in options] + limits:
+        assert re.search(r"(?<![\w-])%s(?![\w-])" % word, manual), word
+    for status, what in re.findall(r"(\d) ([^;:(]*)", told.split("Exit status:")[1]):
+        assert re.search(r"(?m)^\.B %s$|^%s\b" % (status, status), manual), (status, what)

@@ -656,8 +656,8 @@ def test_help_version_quiet_and_a_full_disk(tool, role):
     assert re.fullmatch(r"pgweir-userlist \d+\.\d+\.\d+\n", tool.raw([program(), "-V"])[1])
     assert tool("-q")[:2] == (OK, "")
     with open("/dev/full", "w") as full:
-        done = subprocess.run([program(), "--help"], stdout=full, stderr=subprocess.DEVNULL)
-        assert done.returncode == FILE
+        done = subprocess.run([program(), "--help"], stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == FILE and b"No space left on device" in done.stderr
 
 
 def on_terminal(argv, env):

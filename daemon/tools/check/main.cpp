@@ -19,7 +19,7 @@ using namespace pgweir;
 using namespace pgweir::tools;
 
 int leave(Exit exit, const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  const bool written = Messages("pgweir-check").print(text);
   return static_cast<int>(written || exit != Exit::kOk ? exit : Exit::kFile);
 }
 

@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/text.hpp"
 
@@ -123,6 +125,13 @@ void Messages::put(const char* word, Colour colour, char priority, std::string_v
                                painted(cat(word, ':'), colour, colours_), ' ', shown_text(text), '\n');
   std::fflush(stdout);
   std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+bool Messages::print(std::string_view text) const {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return true;
+  error(cat("cannot write to standard output: ", std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe): one thread
+  return false;
 }
 
 }  // namespace pgweir::tools

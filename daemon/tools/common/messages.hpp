@@ -34,6 +34,8 @@ class Messages {
 
   void error(std::string_view text) const;
   void warning(std::string_view text) const;
+  // `text` as it is to standard output. False, and the reason told, when it cannot be written.
+  bool print(std::string_view text) const;
 
  private:
   void put(const char* word, Colour colour, char priority, std::string_view text) const;

@@ -1,8 +1,6 @@
 // Batch mode: a report a look, as text or as a line of JSON.
 #include <unistd.h>
 
-#include <cstdio>
-
 #include "base/text.hpp"
 #include "tools/top/json.hpp"
 #include "tools/top/prober.hpp"
@@ -56,10 +54,6 @@ void finish_probes(Prober& prober) {
   }
 }
 
-bool print(const std::string& text) {
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-}
-
 }  // namespace
 
 Exit run_batch(const Setting& setting, const Messages& messages) {
@@ -84,7 +78,7 @@ Exit run_batch(const Setting& setting, const Messages& messages) {
     const std::string text =
         options.json ? as_json(setting.ui, model.picture())
                      : cat(at > 0 ? "\n" : "", as_text(report(setting.ui, model.picture(), kColumns), colours));
-    if (!print(text)) return Exit::kFile;
+    if (!messages.print(text)) return Exit::kFile;
   }
   return model.picture().worst() == Level::kRed ? Exit::kDiffers : Exit::kOk;
 }

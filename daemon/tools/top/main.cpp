@@ -11,8 +11,8 @@ namespace {
 using namespace pgweir;
 using namespace pgweir::tools;
 
-int print(const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+int print(const Messages& messages, const std::string& text) {
+  const bool written = messages.print(text);
   return static_cast<int>(written ? Exit::kOk : Exit::kFile);
 }
 
@@ -24,8 +24,8 @@ int work(int argc, char** argv) {
     std::fputs("Try \"pgweir-top --help\".\n", stderr);
     return static_cast<int>(Exit::kUsage);
   }
-  if (options->help) return print(top::help_text());
-  if (options->version) return print(cat("pgweir-top ", kVersion, "\n"));
+  if (options->help) return print(messages, top::help_text());
+  if (options->version) return print(messages, cat("pgweir-top ", kVersion, "\n"));
   return static_cast<int>(top::run(*options, messages));
 }
 

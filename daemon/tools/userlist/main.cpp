@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "base/version.hpp"
+#include "tools/common/messages.hpp"
 #include "tools/userlist/run.hpp"
 
 namespace {
@@ -15,7 +16,7 @@ using namespace pgweir;
 using namespace pgweir::tools;
 
 int leave(Exit exit, const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  const bool written = Messages("pgweir-userlist").print(text);
   return static_cast<int>(written || exit != Exit::kOk ? exit : Exit::kFile);
 }
 
