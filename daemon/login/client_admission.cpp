@@ -162,7 +162,7 @@ bool enter_pool(ClientLogin& login) {
   if (login.method == Method::kAny) {
     if (forced.empty()) {
       say(hub, client, session::said(Level::kError, Event::kLoginFailed),
-          cat("auth_type=any needs user= in the entry of database ", login.database));
+          cat("auth_type=any requires forced user: there is no user= in the entry of database ", login.database));
       return login.refuse("bouncer config error");
     }
     client.user = hub.books.user(login.user);

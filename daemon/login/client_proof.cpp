@@ -94,7 +94,12 @@ bool prove_by_account(ClientLogin& login) {
     same = !account.empty() && login.snapshot->ident &&
            login.snapshot->ident->matches(login.ident_map, account, login.user);
   }
-  return (same && login.known) || login.refuse(kRejected);
+  if (same && login.known) return true;
+  const std::string fault = same                      ? "no such user"
+                            : login.ident_map.empty() ? cat("the account is ", account.empty() ? "unknown" : account)
+                                                      : cat("ident map ", login.ident_map, " cannot be matched");
+  say(login.hub, login.client, session::said(Level::kLog, Event::kLoginFailed), cat("peer login failed: ", fault));
+  return login.refuse(kRejected);
 }
 
 // The proofs that need no answer of the client.

@@ -116,6 +116,9 @@ net::Task<bool> prove_by_scram(ClientLogin& login) {
   answered = co_await read_answer(login);
   if (!answered) co_return false;
   auto success = prover->final(login.inbox.body());
+  if (!success || !login.known) {  // for who watches the log for passwords that are tried
+    say(login.hub, login.client, session::said(Level::kLog, Event::kLoginFailed), "password authentication failed");
+  }
   if (!success) co_return fail(login, success.error());
   if (!login.known) co_return login.refuse(auth::kScramFailed);
   keep_keys(login, success->keys);

@@ -24,9 +24,11 @@ net::SocketOptions socket_options(const settings::Global& global) {
 
 net::Task<std::string> dial(session::Hub& hub, net::Stream& stream, net::Address to, Micros deadline) {
   const net::SocketOptions options = socket_options(hub.snapshot->global);
+  stream.expect_peer(to);
   auto fd = net::begin_connect(to, options);
   if (!fd) co_return fd.error().message;
   if (!stream.open(hub.loop, *fd)) co_return std::string("out of memory");
+  if (stream.peer().none()) stream.expect_peer(to);
   net::Waited waited = co_await net::writable(stream, deadline);
   if (!stream.open()) co_return std::string("closed");
   if (waited == net::Waited::kTimeout) {

@@ -134,7 +134,7 @@ net::Task<bool> log_in_somewhere(ServerLogin& login) {
     login.shared->database->host_failed(*host, login.hub.now(), login.snapshot->global.server_login_retry);
     if (left > 1) {
       say(login.hub, login.server, session::said(Level::kLog, Event::kServerUnreachable),
-          cat("host ", login.server.place, " failed (", login.failure.text, "), trying the next one"));
+          cat("closing because: ", login.failure.text, " (host ", login.server.place, ", trying the next one)"));
     }
   }
   co_return false;

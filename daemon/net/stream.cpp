@@ -151,7 +151,7 @@ void Stream::on_event(bool at_end) {
 void Stream::on_write_event() {
   if (connecting_) {
     connecting_ = false;
-    peer_ = with_credentials(fd_, peer_of(fd_));
+    if (Address peer = peer_of(fd_); !peer.none()) peer_ = with_credentials(fd_, std::move(peer));
   }
   if (!broken_ && !flush()) break_off();
   if (unsent() > 0) return;

@@ -132,7 +132,10 @@ class Stream {
   std::vector<std::string> tls_peer_dns_names() const;  // the subjectAltName DNS entries
   std::string tls_peer_subject() const;                 // RFC 2253, for the log
 
+  // Who it is, or was to be.
   const Address& peer() const { return peer_; }
+  // Whom a connection is to reach, until it is there: for the log, should it never be.
+  void expect_peer(const Address& peer) { peer_ = peer; }
   Address local() const;  // asks the kernel
 
  private:

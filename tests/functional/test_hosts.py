@@ -135,7 +135,7 @@ def test_refused_connection_is_retried(start):
                                                                     "server_tls_sslmode": "disable"})
     conn = pw.raw()
     conn.send(wire.startup({"user": "app", "database": "test"}))
-    pw.wait_log("closing because: connect failed")
+    pw.wait_log(r"@127\.0\.0\.1:\d+ closing because: connect failed")  # where it was to go
     late = FakeServer(named("late"))
     late._listener.close()
     import socket

@@ -83,6 +83,8 @@ def test_unknown_user_looks_the_same(start, auth_type):
     assert known[0] == unknown[0]
     assert known[1].fields == unknown[1].fields
     assert pw.wait_log("no such user: ghost")
+    for user in ("app", "ghost"):  # whoever watches the log for passwords that are tried finds these words whatever the method
+        assert pw.wait_log("/%s@.*password authentication failed" % user)
 
 
 def test_trust_needs_a_known_user(start):
@@ -370,6 +372,8 @@ def test_peer(start):
                userlist={me: "", "app": PW, "admin": ""})
     assert pw.connect(me, unix=True).scalar("SELECT 1") == "1"
     denied(pw.refused("app", unix=True), "unix socket login rejected")
+    pw.wait_log("peer login failed: the account is %s$" % me)
+    denied(pw.refused("ghost", unix=True), "unix socket login rejected")
 
 
 def test_peer_with_a_map(start):
@@ -377,6 +381,7 @@ def test_peer_with_a_map(start):
                ident="m %s app\nm nobody-at-all app2\n" % os_user(), userlist={"app": PW, "app2": PW, "admin": ""})
     assert pw.connect("app", unix=True).scalar("SELECT 1") == "1"
     denied(pw.refused("app2", unix=True), "unix socket login rejected")
+    pw.wait_log("peer login failed: ident map m cannot be matched")
 
 
 # Order of messages.

@@ -352,7 +352,7 @@ TEST_F(ServerLoginTest, TheNextHostIsTriedWithinTheSameLogin) {
   ASSERT_TRUE(logged_in());
   EXPECT_EQ(1, hub->launches);
   EXPECT_EQ(2u, only().host);
-  EXPECT_TRUE(hub->logged("host 127.0.0.9 failed (connect failed), trying the next one"));
+  EXPECT_TRUE(hub->logged("closing because: connect failed (host 127.0.0.9, trying the next one)"));
 }
 
 TEST_F(ServerLoginTest, ConnectQueryRunsBeforeUse) {
