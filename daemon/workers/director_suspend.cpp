@@ -11,6 +11,10 @@ using session::Frozen;
 
 namespace {
 constexpr Micros kLookAgain = 20 * kMillisecond;
+
+Result<void> ended_early() {
+  return Error{"SUSPEND was ended before all connections came to rest"};
+}
 }  // namespace
 
 void DirectorImpl::suspend(Done done) {
@@ -19,7 +23,7 @@ void DirectorImpl::suspend(Done done) {
   listeners_->pause();
   ++suspension_;
   const Rest rest{suspension_, Frozen::kClients, limit > 0 ? loop_->now() + limit : kNever, std::move(done)};
-  when_obeyed([this, rest] { suspended(rest.suspension) ? await_rest(rest) : rest.done({}); });
+  when_obeyed([this, rest] { suspended(rest.suspension) ? await_rest(rest) : rest.done(ended_early()); });
 }
 
 bool DirectorImpl::suspended(uint64_t suspension) const {
@@ -31,11 +35,11 @@ void DirectorImpl::await_rest(const Rest& rest) {
   const bool late = loop_->now() >= rest.deadline;
   count([who = rest.who, late](Worker& worker) { return worker.freeze(who, late); },
         [this, rest](size_t restless) {
-          if (!suspended(rest.suspension)) return rest.done({});
+          if (!suspended(rest.suspension)) return rest.done(ended_early());
           if (restless > 0) {
             const Micros again = loop_->now() + kLookAgain;
             wait_for([this, rest, again] { return loop_->now() >= again || !suspended(rest.suspension); },
-                     [this, rest] { suspended(rest.suspension) ? await_rest(rest) : rest.done({}); });
+                     [this, rest] { suspended(rest.suspension) ? await_rest(rest) : rest.done(ended_early()); });
           } else if (rest.who == Frozen::kClients) {
             await_rest({rest.suspension, Frozen::kAll, rest.deadline, rest.done});
           } else {

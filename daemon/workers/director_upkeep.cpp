@@ -68,12 +68,13 @@ void DirectorImpl::pause(DatabasePtr database, Done done) {
     books_.set_mode(pool::Mode::kPaused);
   }
   sweep_all();
-  wait_for(
-      [this, database] {
-        bool resumed = database ? !database->paused.load() : books_.mode() != pool::Mode::kPaused;
-        return resumed || no_servers(database);
-      },
-      [done] { done({}); });
+  // Whoever waits for it is about to do something that needs the pause: if it was ended meanwhile (RESUME, a signal, a
+  // cancel request), that is a failure.
+  auto resumed = [this, database] {
+    return database ? !database->paused.load() : books_.mode() != pool::Mode::kPaused;
+  };
+  wait_for([this, database, resumed] { return resumed() || no_servers(database); },
+           [done, resumed] { resumed() ? done(Error{"PAUSE was ended before all servers were released"}) : done({}); });
 }
 
 void DirectorImpl::resume(DatabasePtr database) {

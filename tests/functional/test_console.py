@@ -269,6 +269,47 @@ def test_pause_whose_console_goes_away_stays(start):
     assert busy.results().scalar() == "1"
 
 
+def test_a_cancelled_pause_ends_and_is_answered(start):
+    """PgBouncer ends the PAUSE too, and never answers its console."""
+    pw = start()
+    busy, other = pw.connect(), pw.connect()
+    busy.query("BEGIN")
+    console = pw.console()
+    console.send(wire.query("PAUSE"))
+    assert console.silent(0.3)
+    with pw.raw() as request:
+        request.send(wire.cancel_request(*console.key))
+        request.closed()
+    answer = console.results(timeout=10)
+    assert (answer.error.severity, answer.error.sqlstate, answer.status) == ("ERROR", "08P01", "I")
+    assert answer.error.message == "PAUSE was ended before all servers were released"
+    assert other.scalar("SELECT 1") == "1"
+    for command in ("PAUSE", "PAUSE test"):  # a script that waits for it must not take that for a pause, either
+        console.send(wire.query(command))
+        assert console.silent(0.3)
+        assert pw.admin(command.replace("PAUSE", "RESUME")).tags == ["RESUME"]
+        assert console.results(timeout=10).error.message == "PAUSE was ended before all servers were released"
+    assert busy.query("COMMIT").tags == ["COMMIT"]
+    assert console.query("PAUSE").tags == ["PAUSE"]
+
+
+def test_a_pause_after_wait_close_is_a_pause(start):
+    """PgBouncer keeps a mark of the WAIT_CLOSE, and answers the next PAUSE too early and by that name."""
+    pw = start({"test": {}, "other": {}})
+    busy = pw.connect()
+    busy.query("BEGIN")
+    for command in ("WAIT_CLOSE", "WAIT_CLOSE test"):
+        assert pw.admin(command).tags == ["WAIT_CLOSE"]
+    console = pw.console()
+    for command in ("PAUSE", "PAUSE test"):
+        console.send(wire.query(command))
+        assert console.silent(0.5), "it must wait for the transaction"
+        busy.query("COMMIT")
+        assert console.results(timeout=10).tags == ["PAUSE"]
+        pw.admin(command.replace("PAUSE", "RESUME"))
+        busy.query("BEGIN")
+
+
 def test_kill(start, pg, db):
     pw = start({"test": {}, "other": {}})
     conn, idle, other = pw.connect(), pw.connect(), pw.connect(database="other")

@@ -41,17 +41,21 @@ def test_sighup(start):
                                   "[nonsense]\nx = 1", "%include /nonexistent/file.ini", "query_timeout = -5"])
 def test_a_bad_file_changes_nothing(start, line):
     """Nothing: no setting before the error, no database, no peer, no default (PEERS.md, 21)."""
-    pw = start(settings={"query_wait_timeout": 33, "default_pool_size": 4})
+    pw = start(settings={"query_wait_timeout": 33, "default_pool_size": 4, "peer_id": 1},
+               peers={2: "host=127.0.0.1 port=2222", 3: "host=127.0.0.1 port=3333"})
     conn = pw.connect()
+    peers = pw.show("PEERS")
     before = {row["key"]: row["value"] for row in pw.show("CONFIG")}
     databases = [row["name"] for row in pw.show("DATABASES")]
     pw.settings.update(query_wait_timeout=44, client_idle_timeout=55)
     pw.databases["added"] = pw.databases["test"]
     del pw.databases["test"]
+    pw.peers = {2: "host=127.0.0.1 port=2223"}
     system.write_file(pw.ini_path, pw.ini_text() + line + "\n")
     failed(pw.admin("RELOAD", check=False))
     assert {row["key"]: row["value"] for row in pw.show("CONFIG")} == before
     assert [row["name"] for row in pw.show("DATABASES")] == databases
+    assert len(peers) == 2 and pw.show("PEERS") == peers
     assert conn.scalar("SELECT 1") == "1" and pw.connect().scalar("SELECT 1") == "1"
     assert pw.wait_log(r"pgweir\.ini:\d+|/nonexistent/file\.ini"), "the file and line must be told"
 
