@@ -288,15 +288,19 @@ Relay::Scan Relay::on_bind(Client& client, Piece& piece, size_t size) {
     return Scan::kDone;
   }
   if (undecided(server, names.statement)) return Scan::kHeld;
-  track::StatementPtr statement;
-  if (const track::StatementPtr* known = client.statements.find(names.statement)) statement = *known;
-  if (statement && statement->retired()) {
+  const track::StatementPtr* known = client.statements.find(names.statement);
+  if (known && (*known)->retired()) {
     size_t wants = 0;
-    if (learns_columns(piece, size, names.portal, &wants)) statement = renew(client, names.statement, *statement);
+    if (learns_columns(piece, size, names.portal, &wants)) {
+      renew(client, names.statement, **known);
+      known = client.statements.find(names.statement);
+    }
     if (wants > 0) return until(piece, wants);
   }
-  Ensured ensured = statement ? ensure_statement(server, piece, statement) : Ensured::kOutdated;
+  Ensured ensured = known ? ensure_statement(server, piece, *known) : Ensured::kOutdated;
   if (ensured == Ensured::kWait) return Scan::kHeld;
+  const track::Statement* statement =
+      known ? known->get() : nullptr;  // not counted: all workers share the count's line
   ++client.local_pool->counters.binds;
   if (client.extras) note_deallocation(client, names.portal, client.extras->deallocated_by(names.statement));
   if (ensured == Ensured::kReady) {

@@ -26,6 +26,7 @@ bool between_messages(const End& end) {
 constexpr int64_t kMostReads = 1000;  // in one turn, when sbuf_loopcnt sets no limit: then others have theirs
 constexpr size_t kHeaderSize = 5;
 constexpr size_t kSmall = size_t{4} * 1024;
+constexpr size_t kSpareBuffers = 64;             // as many as become free in one turn
 constexpr size_t kMostHeld = size_t{64} * 1024;  // of a server's message that we would like to see whole but need not
 }  // namespace
 
@@ -134,7 +135,9 @@ void Relay::go_on(Client& client) {
   if (client.state() == ClientState::kGone || !may_read(client)) return;
   if (client.held && enough_held(client)) {
     std::unique_ptr<std::string> held = std::move(client.held);
-    if (scan_client(client, hub_.outbox.scribble(*held)) == Scan::kClosed) return;
+    const ByteView bytes = hub_.outbox.scribble(*held);
+    recycle(std::move(held));
+    if (scan_client(client, bytes) == Scan::kClosed) return;
   }
   if (client.stream.maybe_readable()) read_client(client);
 }
@@ -288,7 +291,7 @@ net::IoResult Relay::read_behind_held(End& end, size_t room, ByteView& bytes) {
     hub_.outbox.keep(kept + got.bytes);
     bytes = ByteView(at, kept + got.bytes);
   }
-  end.held.reset();
+  recycle(std::move(end.held));
   return got;
 }
 
@@ -313,9 +316,22 @@ Relay::Scan Relay::until(Piece& piece, size_t bytes) {
 // Keeps what cannot be handled yet. An end without such bytes owns no buffer.
 Relay::Scan Relay::hold(End& end, const Piece& piece) {
   if (piece.rest().empty()) return Scan::kHeld;
-  end.held = std::make_unique<std::string>(piece.rest());
+  if (spare_buffers_.empty()) {
+    end.held = std::make_unique<std::string>(piece.rest());
+  } else {
+    end.held = std::move(spare_buffers_.back());
+    spare_buffers_.pop_back();
+    end.held->assign(piece.rest());
+  }
   end.held_wants = static_cast<uint32_t>(piece.wants);
   return Scan::kHeld;
+}
+
+// Who waits for a server holds its request: with more clients than servers that is every transaction.
+void Relay::recycle(std::unique_ptr<std::string> held) {
+  if (!held || held->capacity() > kSmall || spare_buffers_.size() >= kSpareBuffers) return;
+  held->clear();
+  spare_buffers_.push_back(std::move(held));
 }
 
 // Queues the bytes that go on as they are, up to where the scan stands.

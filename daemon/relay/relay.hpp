@@ -81,6 +81,7 @@ class Relay {
   static Scan until(Piece& piece, size_t bytes);
   static bool enough_held(const session::End& end) { return !end.held || end.held->size() >= end.held_wants; }
   Scan hold(session::End& end, const Piece& piece);
+  void recycle(std::unique_ptr<std::string> held);
   void send_run(session::End& to, Piece& piece);
   void pass(session::End& from, Piece& piece, size_t message_size);
   void drop(session::End& from, session::End* to, Piece& piece, size_t message_size);
@@ -160,6 +161,7 @@ class Relay {
   session::Hub& hub_;
   ClientEvents client_events_;
   ServerEvents server_events_;
+  std::vector<std::unique_ptr<std::string>> spare_buffers_;  // for End::held; a few, of the last that became free
 };
 
 }  // namespace pgweir::relay
