@@ -1,7 +1,9 @@
-# What `cmake --install` puts in place: the daemon in sbin, the tools in bin (each said beside its target), manual
-# pages, the samples of /etc/pgweir. Packages configure with -DCMAKE_INSTALL_PREFIX=/usr, which makes SYSCONFDIR /etc;
+# What `cmake --install` puts in place: the daemon and pgweir-deploy in sbin, the tools in bin (each said beside its target),
+# manual pages, the samples of /etc/pgweir. Packages configure with -DCMAKE_INSTALL_PREFIX=/usr, which makes SYSCONFDIR /etc;
 # DESTDIR holds. Who may read what in /etc/pgweir is for the package to say: the files come with mode 0644.
 include(GNUInstallDirs)
+
+install(PROGRAMS ${CMAKE_SOURCE_DIR}/packaging/deploy DESTINATION ${CMAKE_INSTALL_SBINDIR} RENAME pgweir-deploy)
 
 file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/man/*.[1-8])
 foreach(page ${pages})

@@ -12,7 +12,7 @@ OK, PREFLIGHT, USAGE, PACKAGE, CONFIG, HEALTH, NOTHING = range(7)
 
 class Host:
     def __init__(self, box):
-        self.box, self.machine = box, Machine(box)
+        self.box, self.machine, self.script = box, Machine(box), "/root/deploy"
         self.machine.set_up_postgres()
         box.sh("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*")
         with open(SCRIPT) as file:
@@ -20,7 +20,7 @@ class Host:
         box.write("/root/.pgpass", "*:*:*:app:%s\n" % PASSWORD, 0o600)
 
     def deploy(self, *args, status=OK):
-        done = self.box.run("env", "HOME=/root", "/root/deploy", *args, check=False, timeout=150)
+        done = self.box.run("env", "HOME=/root", self.script, *args, check=False, timeout=150)
         told = done.stdout + done.stderr
         assert done.returncode == status, told
         assert PASSWORD not in told and "SCRAM-SHA-256$" not in told and "\x1b" not in told
@@ -60,11 +60,34 @@ def test_fresh_again_upgraded_and_back(host):
     host.deploy("--package=" + newer)
     assert machine.version() == first + "+later" and machine.query("SELECT 1") == "1"
 
-    # What happened behind the upgrade to the configuration is undone with it.
+    # What happened behind the upgrade to the configuration is undone with it. The package of before has been kept.
+    box.sh("rm -rf /etc/apt/sources.list.d/* /var/lib/apt/lists/* /var/cache/apt/archives/*.deb")
     box.sh("echo 'default_pool_size = 3' >>/etc/pgweir/pgweir.ini")
     host.deploy("--rollback")
     assert machine.version() == first and machine.query("SELECT 1") == "1"
     assert "default_pool_size = 3" not in box.read("/etc/pgweir/pgweir.ini")
+    assert "no version before" in host.deploy("--rollback", status=NOTHING)
+
+
+def test_the_way_back_without_the_earlier_package(host):
+    """It came by other ways, and is in no repository: the upgrade says so, and so does --rollback, which takes its file. The
+    script is the one that the package has installed, which replaces itself."""
+    box, machine = host.box, host.machine
+    older, newer = (box.sh("ls /mnt/newer/pool/*.deb | grep %s later" % option).stdout.strip() for option in ("-v", "-e"))
+    box.run("apt-get", "install", "-y", "-q", older)
+    box.sh("rm -rf /etc/apt/sources.list.d/* /var/lib/apt/lists/* /var/cache/apt/archives/*.deb")
+    host.script = "pgweir-deploy"
+    host.deploy("--package=" + older, "--database=app")  # it is installed: configuration and userlist only
+    first = machine.version()
+    name = "pgweir_%s_%s.deb" % (first, box.run("dpkg", "--print-architecture").stdout.strip())
+    told = host.deploy("--package=" + newer)
+    assert "for --rollback you will need its file, " + name in told
+    told = host.deploy("--rollback", status=NOTHING)
+    assert "was not kept" in told and name in told and "--rollback --package=FILE" in told
+    assert "is not of version " + first in host.deploy("--rollback", "--package=" + newer, status=PREFLIGHT)
+    assert machine.version() == first + "+later"
+    host.deploy("--rollback", "--package=" + older)
+    assert machine.version() == first
     assert "no version before" in host.deploy("--rollback", status=NOTHING)
 
 
