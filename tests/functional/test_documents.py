@@ -240,3 +240,18 @@ def test_every_part_has_its_heading():
     heads = re.findall(r"^## (.*)$", PAGES["docs/operations.md"], re.M)
     assert heads == ["Overview", "Architecture", "Configuration and sizing", "Deployment", "Connection strings", "Monitoring",
                      "Troubleshooting", "Performance tuning", "Security", "Disaster recovery", "Routines"]
+
+
+def test_the_manual_of_pgweir_deploy_has_what_its_help_has():
+    told = subprocess.run(["bash", os.path.join(system.ROOT, "packaging", "deploy"), "--help"], capture_output=True, text=True, check=True).stdout
+    with open(os.path.join(system.ROOT, "man", "pgweir-deploy.8")) as file:
+        manual = file.read().replace("\\-", "-")
+    options = set(re.findall(r"--[a-z-]+", told))
+    assert len(options) >= 10
+    for option in options:
+        assert re.search(r"(?m)^\.B.*%s" % option, manual), option
+    statuses = re.findall(r"(\d) \w", told.split("exit status:")[1])
+    assert statuses == list("0123456")
+    assert [status for status in statuses if "\n.TP\n%s\n" % status in manual] == statuses
+    wrong = subprocess.run(["bash", os.path.join(system.ROOT, "packaging", "deploy"), "--postgres=password=x1y2"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "x1y2" not in wrong.stdout + wrong.stderr
