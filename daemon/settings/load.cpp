@@ -218,10 +218,11 @@ class AuthFiles {
     }
     for (const auth::Complaint& complaint : loaded->complaints) {
       // The second phrase is PgBouncer's, which monitors look for (compat/messages.tsv).
-      bool rule = complaint.skipped && complaint.text.rfind("hba line ", 0) == 0;
+      const bool rule = complaint.skipped && complaint.text.starts_with("hba line ");
+      const bool map = complaint.text.starts_with("could not parse ident");  // a warning there, too
       std::string text =
           rule ? cat(complaint.text, "; could not parse hba config line ", complaint.line) : complaint.text;
-      result_.warnings.push_back({complaint.file, complaint.line, std::move(text), complaint.skipped && !rule});
+      result_.warnings.push_back({complaint.file, complaint.line, std::move(text), complaint.skipped && !rule && !map});
       if (complaint.skipped) result_.auth_files_broken = true;
     }
     return loaded.take();

@@ -348,6 +348,13 @@ def test_hba_bad_lines_are_skipped_and_told(start):
     assert pw.wait_log("hba config line 1") and pw.wait_log("hba config line 2")
 
 
+def test_ident_bad_lines_are_skipped_and_told(start):
+    pw = start(hba="local all all peer map=m\nhost all all all trust\n", ident="m nobody-at-all\nm %s app\n" % os_user(),
+               userlist={"app": PW, "admin": ""})
+    assert pw.connect("app", unix=True).scalar("SELECT 1") == "1"
+    assert pw.wait_log("WARNING could not parse ident config line 1")
+
+
 def test_hba_missing_rejects_everyone(start):
     pw = start(settings={"auth_type": "hba", "auth_hba_file": "/nonexistent/hba.conf"})
     denied(pw.refused(), "no authentication method is found")
