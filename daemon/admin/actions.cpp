@@ -34,11 +34,14 @@ Done when_done(const Call& call) {
   };
 }
 
+void log_issued(const Call& call, const std::string& what) {
+  call.context.log.write(Level::kLog, Event::kConsoleCommand, cat(what, " command issued"),
+                         {{"CLIENT_ID", std::to_string(call.job->client_id)}});
+}
+
 void log_issued(const Call& call) {
   const Command& command = call.job->command;
-  std::string name = command.argument.empty() ? "" : cat(" '", command.argument, "'");
-  call.context.log.write(Level::kLog, Event::kConsoleCommand, cat(command.word, name, " command issued"),
-                         {{"CLIENT_ID", std::to_string(call.job->client_id)}});
+  log_issued(call, command.argument.empty() ? command.word : cat(command.word, " '", command.argument, "'"));
 }
 
 bool is_console_name(const std::string& name) {
@@ -74,6 +77,22 @@ bool too_late_to_pause(const Call& call) {
   if (!paused && books.stopping() == pool::Stopping::kNo) return false;
   refuse(call, paused ? "already suspended/paused" : "pooler is shutting down");
   return true;
+}
+
+struct ShutdownRow {
+  std::string_view word;
+  Shutdown kind;
+};
+constexpr ShutdownRow kShutdownRows[] = {{"", Shutdown::kImmediate},
+                                         {"WAIT_FOR_SERVERS", Shutdown::kWaitForServers},
+                                         {"WAIT_FOR_CLIENTS", Shutdown::kWaitForClients}};
+
+// As the log has it: the kind is no name, and has no quotes.
+std::string shutdown_name(Shutdown kind) {
+  for (const ShutdownRow& row : kShutdownRows) {
+    if (row.kind == kind && !row.word.empty()) return cat("SHUTDOWN ", row.word);
+  }
+  return "SHUTDOWN";
 }
 
 void set_disabled(const Call& call, std::string_view verb, bool disabled) {
@@ -230,21 +249,14 @@ void do_shutdown(const Call& call) {
   Shutdown kind = Shutdown::kImmediate;
   if (!shutdown_kind(call.job->command.argument, kind))
     return refuse(call, invalid_command(call.job->command.text).message);
-  log_issued(call);
+  log_issued(call, shutdown_name(kind));
   call.job->outcome.silent = kind == Shutdown::kImmediate;
   call.context.operations.shutdown(kind);
   accept(call);
 }
 
 bool shutdown_kind(std::string_view argument, Shutdown& kind) {
-  struct Row {
-    std::string_view word;
-    Shutdown kind;
-  };
-  static constexpr Row kRows[] = {{"", Shutdown::kImmediate},
-                                  {"WAIT_FOR_SERVERS", Shutdown::kWaitForServers},
-                                  {"WAIT_FOR_CLIENTS", Shutdown::kWaitForClients}};
-  for (const Row& row : kRows) {
+  for (const ShutdownRow& row : kShutdownRows) {
     if (!equal_ignoring_case(row.word, argument)) continue;
     kind = row.kind;
     return true;

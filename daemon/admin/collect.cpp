@@ -181,6 +181,13 @@ void collect_stats(session::Hub& hub, Rows& rows) {
       row.push_back(std::move(cell));
     rows.push_back(std::move(row));
   }
+  if (hub.tally.console_logins == 0) return;
+  session::Counters console;  // its commands are counted by the Director
+  console.client_logins = hub.tally.console_logins;
+  RowCells row = {kConsoleDatabase};
+  for (Cell& cell : counter_cells(console))
+    row.push_back(std::move(cell));
+  rows.push_back(std::move(row));
 }
 
 void collect_lists(session::Hub& hub, Rows& rows) {

@@ -105,6 +105,7 @@ void welcome(Console& console) {
   for (size_t at = 0; names && at < names->size(); ++at) {
     if (track::Value value = client.parameters.value(at)) wire::append_parameter_status(out, names->name(at), *value);
   }
+  session::say(console.hub, client, session::said(Level::kDebug, Event::kLoginAttempt), "logged in");
   const size_t secret_size = client.protocol_minor >= 2 ? 32 : 4;
   console.hub.draw_cancel_key(client, secret_size);
   wire::append_backend_key_data(out, client.cancel_key.pid, client.cancel_key.view());
@@ -138,11 +139,19 @@ net::Task<bool> listen(Console& console) {
   }
 }
 
+// What somebody asks, for verbose logs. The value of a SET may be a secret.
+void tell_command(Console& console, const Command& command) {
+  if (!console.hub.log.wants(Level::kDebug)) return;
+  session::say(console.hub, console.client, session::said(Level::kDebug, Event::kConsoleCommand),
+               cat("got admin query: ", command.word, command.argument.empty() ? "" : " ", command.argument));
+}
+
 // Hands the command in and waits for its end. Who leaves meanwhile is let go: what was asked for goes on without him.
 net::Task<bool> run(Console& console) {
   std::shared_ptr<Job> job = console.make_job();
   session::Client& client = console.client;
   client.last_request = client.query_start = console.hub.now();
+  tell_command(console, job->command);
   console.office.submit(job);
   while (!job->finished) {
     const Micros until = console.hub.now() + kLookRound;

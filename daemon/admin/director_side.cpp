@@ -13,21 +13,11 @@ const TopicRow* topic_of(const Job& job) {
   return job.command.word == "SHOW" ? find_topic(job.command.argument) : nullptr;
 }
 
-uint64_t size_of(const Rows& rows) {
-  uint64_t bytes = 0;
-  for (const RowCells& row : rows) {
-    for (const Cell& cell : row)
-      bytes += 4 + (cell ? cell->size() : 0);
-  }
-  return bytes;
-}
-
-// Console commands count as queries and transactions of their database (compat/console.md, section 6).
-void book(const Job& job, Averages& averages) {
+// Console commands count as queries and transactions of their database (compat/console.md, section 6); nothing of them
+// is passed on to or from a server, so there are no bytes.
+void book(Averages& averages) {
   ++averages.console.xacts;
   ++averages.console.queries;
-  averages.console.received += job.command.text.size();
-  averages.console.sent += size_of(job.outcome.rows);
 }
 
 }  // namespace
@@ -50,8 +40,8 @@ void finish(const std::shared_ptr<Job>& job, const Context& context, std::functi
     return done();
   }
   Averages& averages = context.averages;
-  row->handle(Call{job, context, [job, &averages, done = std::move(done)] {
-                     book(*job, averages);
+  row->handle(Call{job, context, [&averages, done = std::move(done)] {
+                     book(averages);
                      done();
                    }});
 }

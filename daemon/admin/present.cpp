@@ -51,7 +51,7 @@ RowCells database_row(const pool::SharedDatabase& entry, const settings::Snapsho
           entry.disabled ? "1" : "0"};
 }
 
-RowCells console_row(const settings::Global& global) {
+RowCells console_row(const settings::Global& global, int clients) {
   return {kConsoleDatabase,
           Cell(),
           int4(global.listen_port),
@@ -66,7 +66,7 @@ RowCells console_row(const settings::Global& global) {
           int4(global.max_db_connections),
           "0",
           int4(global.max_db_client_connections),
-          "0",
+          int4(clients),
           "0",
           "0"};
 }
@@ -100,7 +100,7 @@ Rows show_databases(Rows, const Context& context) {
   for (const auto& entry : context.books.databases()) {
     if (shown_in_lists(*entry)) rows.push_back(database_row(*entry, *context.snapshot));
   }
-  rows.push_back(console_row(context.snapshot->global));
+  rows.push_back(console_row(context.snapshot->global, context.books.console()->clients.used()));
   sort_rows(rows, 1);
   return rows;
 }

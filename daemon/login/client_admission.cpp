@@ -16,13 +16,18 @@ std::string limit_text(pool::Limit limit) {
              limit == pool::Limit::kDatabase ? "max_db_client_connections" : "max_user_client_connections", ")");
 }
 
-// Counts this client in its database and user; administrators are let in beyond the limits.
+// Counts this client in its database and user; administrators are let in beyond the limits. Who takes part in a
+// console's exchange without a right to it takes nobody's seat there.
 bool take_seat(ClientLogin& login) {
+  if (login.console && login.client.console_rights == 0) return true;
   pool::Limit refused = pool::Limit::kNone;
-  if (login.console) return true;
-  if (login.client.seat.try_take(login.entry, login.known ? login.client.user : nullptr, &refused)) return true;
-  if (list_contains(login.snapshot->global.admin_users, login.user)) return true;
-  return login.refuse(limit_text(refused));
+  const auto& database = login.console ? login.hub.books.console() : login.entry;
+  const auto user = login.known || is_own_account(login) ? login.client.user : nullptr;
+  if (login.client.seat.try_take(database, user, &refused)) return true;
+  if (!is_own_account(login) && !list_contains(login.snapshot->global.admin_users, login.user))
+    return login.refuse(limit_text(refused));
+  login.client.seat.take(database, user);
+  return true;
 }
 
 // The right to be at the console, decided before any proof is asked for.
@@ -99,7 +104,8 @@ void look_up(ClientLogin& login) {
   const auth::Secret* secret = login.snapshot->userlist ? login.snapshot->userlist->find(login.user) : nullptr;
   login.known = secret != nullptr;
   if (secret) login.secret = *secret;
-  login.client.user = login.known ? hub.books.user(login.user) : std::make_shared<pool::SharedUser>(login.user);
+  const bool in_books = login.known || is_own_account(login);
+  login.client.user = in_books ? hub.books.user(login.user) : std::make_shared<pool::SharedUser>(login.user);
 }
 
 Method foreseen_method(const ClientLogin& login) {
@@ -108,8 +114,8 @@ Method foreseen_method(const ClientLogin& login) {
 }
 
 bool choose_pool(ClientLogin& login) {
-  if (!take_seat(login)) return false;
   if (login.console && !admit_to_console(login)) return false;
+  if (!take_seat(login)) return false;
   log_attempt(login);
   return true;
 }

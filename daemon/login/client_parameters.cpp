@@ -6,6 +6,7 @@
 #include "auth/userlist.hpp"
 #include "base/text.hpp"
 #include "login/client_flow.hpp"
+#include "session/say.hpp"
 #include "wire/builder.hpp"
 #include "wire/options.hpp"
 
@@ -103,6 +104,9 @@ bool take_parameters(ClientLogin& login) {
   for (const auto& [name, value] : startup.parameters) {
     if (name == "user") login.user = value;
     if (name == "database") login.database = value;
+    if (login.hub.log.wants(Level::kDebug))
+      say(login.hub, login.client, session::said(Level::kDebug, Event::kLoginAttempt),
+          cat("got var: ", name, "=", value));
   }
   if (login.user.empty()) return login.refuse("no username supplied");
   if (login.user.size() > auth::kMaxUserName) return login.refuse("username too long");

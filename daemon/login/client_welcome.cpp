@@ -5,6 +5,7 @@
 #include "login/end_watch.hpp"
 #include "login/greeting.hpp"
 #include "net/wait.hpp"
+#include "session/say.hpp"
 #include "session/waits.hpp"
 #include "wire/builder.hpp"
 
@@ -112,7 +113,7 @@ void send_welcome(ClientLogin& login) {
   }
   ++pool.counters.client_logins;
   pool.latencies.add(session::Took::kLogin, hub.now() - client.connected_at);
-  login.send(message);
+  if (login.send(message)) say(hub, client, session::said(Level::kDebug, Event::kLoginAttempt), "logged in");
 }
 
 }  // namespace pgweir::login

@@ -18,7 +18,8 @@ auto values_of(const Map& map) {
 
 }  // namespace
 
-Books::Books(unsigned workers, SnapshotPtr snapshot) : workers_(workers) {
+Books::Books(unsigned workers, SnapshotPtr snapshot)
+    : workers_(workers), console_(std::make_shared<SharedDatabase>("pgbouncer", nullptr, false)) {
   apply(std::move(snapshot));
 }
 
@@ -135,6 +136,7 @@ std::vector<std::string> Books::apply(SnapshotPtr snapshot) {
   std::lock_guard lock(mutex_);
   snapshot_ = std::move(snapshot);
   clients_.set_limit(static_cast<int>(snapshot_->global.max_client_conn));
+  console_->clients.set_limit(static_cast<int>(snapshot_->global.max_db_client_connections));
   std::vector<std::string> gone;
   for (auto& [name, entry] : databases_) {
     auto found = snapshot_->databases.find(name);

@@ -242,6 +242,17 @@ bool ClientSeat::try_take(std::shared_ptr<SharedDatabase> database, std::shared_
   return true;
 }
 
+void ClientSeat::take(std::shared_ptr<SharedDatabase> database, std::shared_ptr<SharedUser> user) {
+  if (database && !database_) {
+    database->clients.acquire();
+    database_ = std::move(database);
+  }
+  if (user && !user_) {
+    user->clients.acquire();
+    user_ = std::move(user);
+  }
+}
+
 void ClientSeat::give_back() {
   if (user_) user_->clients.release();
   if (database_) database_->clients.release();

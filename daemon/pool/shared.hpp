@@ -214,6 +214,8 @@ class ClientSeat {
   void take_socket(Quota& all);
   // Database, then user; false and *refused_by when one is full. A seat holds each at most once.
   bool try_take(std::shared_ptr<SharedDatabase> database, std::shared_ptr<SharedUser> user, Limit* refused_by);
+  // Counted in both whatever the limits: administrators.
+  void take(std::shared_ptr<SharedDatabase> database, std::shared_ptr<SharedUser> user);
   void give_back();
 
  private:
@@ -249,6 +251,8 @@ class Books {
 
   unsigned workers() const { return workers_; }
   Quota& clients() { return clients_; }  // max_client_conn, all sockets
+  // Counts the console's clients; in none of the lists below.
+  const std::shared_ptr<SharedDatabase>& console() const { return console_; }
 
   // The entry of that name; made from "*" when there is such a template. Null: no such database.
   // *made: set to true when it was made now (to be logged).
@@ -291,6 +295,7 @@ class Books {
   std::atomic<Mode> mode_{Mode::kRunning};
   std::atomic<Stopping> stopping_{Stopping::kNo};
   Quota clients_;
+  const std::shared_ptr<SharedDatabase> console_;
   mutable Mutex mutex_;
   SnapshotPtr snapshot_;
   unsigned next_pool_id_ = 1;

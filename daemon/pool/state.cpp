@@ -3,8 +3,8 @@
 namespace pgweir::pool {
 
 const char* name_of(ClientState state) {
-  static constexpr const char* kNames[kClientStates] = {"login",  "waiting",           "idle", "waiting", "active",
-                                                        "active", "active_cancel_req", "gone"};
+  static constexpr const char* kNames[kClientStates] = {"login", "waiting",           "idle", "waiting", "active",
+                                                        "idle",  "active_cancel_req", "gone"};
   return kNames[static_cast<size_t>(state)];
 }
 

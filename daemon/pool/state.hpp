@@ -16,7 +16,7 @@ enum class ClientState : uint8_t {
   kIdle,     // logged in, no server attached [idle]
   kWaiting,  // its request is held, in the pool's queue for a server [waiting]
   kActive,   // a server is attached [active]
-  kConsole,  // logged in to the console [active]
+  kConsole,  // logged in to the console [idle]: no server is attached
   kCancel,   // carries a cancel request [active_cancel_req]
   kGone,     // closed; in the graveyard until the batch ends
 };

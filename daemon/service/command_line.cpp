@@ -43,9 +43,13 @@ CommandLine say(CommandLine line, std::string text) {
 
 }  // namespace
 
+std::string version_line() {
+  return cat(kPeerVersion, " (pgweir ", kVersion, ")");
+}
+
 std::string version_text() {
-  return cat("pgweir ", kVersion, "\n", kPeerVersion, " compatible\nlibevent ", net::libevent_version(),
-             "\nadns: ", net::dns_library_version(), "\ntls: ", OpenSSL_version(OPENSSL_VERSION), "\nsystemd: yes\n");
+  return cat(version_line(), "\nlibevent ", net::libevent_version(), "\nadns: ", net::dns_library_version(),
+             "\ntls: ", OpenSSL_version(OPENSSL_VERSION), "\nsystemd: yes\n");
 }
 
 std::string usage_text(const std::string& program) {

@@ -28,7 +28,10 @@ struct CommandLine {
 // getopt_long's rules: bundled flags, options behind the file, "--" ends them, unambiguous beginnings of long names.
 // Not thread safe (getopt is not).
 CommandLine parse_command_line(int argc, char** argv);
-// The lines of -V: "pgweir 0.1.0", whom it is compatible with, the libraries it runs with.
+// "PgBouncer 1.25.2 (pgweir 0.1.0)", in SHOW VERSION and as the first line of -V: scripts compare the two, and read the
+// second word of either.
+std::string version_line();
+// The lines of -V: that one, and the libraries that it runs with.
 std::string version_text();
 std::string usage_text(const std::string& program);
 

@@ -25,7 +25,6 @@ class SharedSink final : public LogSink {
   std::shared_ptr<LogSink> sink_;
 };
 
-// `verbose` of the file beats -v (compat/config_file.md, section 6).
 Level limit_of(long verbose) {
   return verbose >= 2 ? Level::kNoise : verbose == 1 ? Level::kDebug : Level::kLog;
 }
@@ -39,15 +38,13 @@ Result<void> LogSetup::apply(const settings::Global* global) {
   if (to_stderr_ && !instead) sinks.push_back(stream_sink(STDERR_FILENO, stderr_is_journal()));
   keep_journal(instead ? kJournalSocket : to_stderr_ && journal[0] == '/' ? journal : "");
   if (journal_) sinks.push_back(std::make_unique<SharedSink>(journal_));
-  long verbose = verbose_;
   Result<void> opened;
   if (global) {
-    if (global->verbose > 0) verbose = static_cast<long>(global->verbose);
     if (global->syslog) sinks.push_back(syslog_sink(global->syslog_ident, global->syslog_facility));
     opened = open_file(global->logfile);
     if (file_) sinks.push_back(std::make_unique<SharedSink>(file_));
   }
-  log_.set_limit(limit_of(verbose));
+  log_.set_limit(limit_of(global ? static_cast<long>(global->verbose) : verbose_));
   log_.set_sinks(std::move(sinks));
   return opened;
 }

@@ -98,7 +98,7 @@ void Signals::drain() {
 }
 
 void Signals::pause() {
-  if (director_.stopping()) return log_.log(Event::kPauseOrResume, "got SIGUSR1, ignored while shutting down");
+  if (director_.stopping()) return log_.log(Event::kPauseOrResume, "got SIGUSR1 while shutting down, ignoring");
   if (director_.mode() != pool::Mode::kRunning)
     return log_.log(Event::kPauseOrResume, "got SIGUSR1, but already paused/suspended");
   log_.log(Event::kPauseOrResume, "got SIGUSR1, pausing all activity");
@@ -106,7 +106,7 @@ void Signals::pause() {
 }
 
 void Signals::resume() {
-  if (director_.stopping()) return log_.log(Event::kPauseOrResume, "got SIGUSR2, ignored while shutting down");
+  if (director_.stopping()) return log_.log(Event::kPauseOrResume, "got SIGUSR2 while shutting down, ignoring");
   const pool::Mode mode = director_.mode();
   if (mode == pool::Mode::kRunning) return log_.log(Event::kPauseOrResume, "got SIGUSR2, but not paused/suspended");
   log_.log(Event::kPauseOrResume,

@@ -33,7 +33,7 @@ class Start {
   bool threads_left() const { return threads_left_; }
 
   int run() {
-    settings::LoadResult loaded = settings::load(line_.config, nullptr);
+    settings::LoadResult loaded = settings::load(line_.config, nullptr, line_.verbose);
     if (line_.check_config) return report(loaded);
     (void)sinks_.apply(nullptr).ok();
     for (const auto& problem : loaded.errors)
@@ -200,8 +200,9 @@ class Start {
     options.client_tls = client_tls_;
     options.server_tls = server_tls_;
     options.config_path = line_.config;
+    options.verbose = line_.verbose;
     options.watchdog = watchdog_interval();
-    options.version_text = cat(kPeerVersion, " (pgweir ", kVersion, ")");
+    options.version_text = version_line();
     auto director = workers::Director::create(std::move(options), log_, hooks());
     if (!director) return fatal(director.error().message);
     auto signals = Signals::create(**director, log_);

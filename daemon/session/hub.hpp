@@ -45,7 +45,8 @@ struct Tally {
   uint64_t mismatches = 0;  // replies that nothing owed
   uint64_t impossible = 0;  // moves that the tables forbid
   uint64_t cancels = 0;     // cancel requests sent to servers
-  uint64_t retries = 0;     // batches sent again after "cached plan must not change result type"
+  uint64_t console_logins = 0;
+  uint64_t retries = 0;  // batches sent again after "cached plan must not change result type"
   std::array<uint64_t, static_cast<size_t>(Reason::kCount)> closes{};
 };
 

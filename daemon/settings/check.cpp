@@ -139,7 +139,7 @@ void check_together(const Global& global, const std::function<void(const char*, 
     report("auth_type", "this pgweir was built without LDAP (PGWEIR_LDAP)");
   }
   if (reserved_database(global.auth_dbname)) {
-    report("auth_dbname", "auth_dbname cannot be the console's database");
+    report("auth_dbname", cat("cannot use the reserved \"", global.auth_dbname, "\" database as an auth_dbname"));
   }
   if (global.server_tls_cert_file.empty() != global.server_tls_key_file.empty()) {
     const char* given = global.server_tls_cert_file.empty() ? "server_tls_key_file" : "server_tls_cert_file";

@@ -1,6 +1,7 @@
 #include "settings/connstr.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <functional>
 #include <map>
 
@@ -45,11 +46,22 @@ auto text(std::optional<std::string> T::*member) {
   };
 }
 
-// Numbers of entries: a negative one means "inherit", junk is an error (PgBouncer reads it as 0).
+// Numbers of entries are decimal, as atoi reads them: 010 is ten. Junk, which atoi reads as 0, is an error.
+Result<int64_t> parse_decimal(const std::string& value) {
+  const std::string_view text = trim(value);
+  const std::string_view digits = text.substr(!text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0);
+  int64_t number = 0;
+  auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool whole = !digits.empty() && digits[0] != '-' && end == digits.data() + digits.size();
+  if (!whole || problem != std::errc()) return Error{"must be a whole number"};
+  return text[0] == '-' ? -number : number;
+}
+
+// A negative one means "inherit".
 template <class T>
 auto number(std::optional<int> T::*member) {
   return [member](T& entry, const std::string& value) -> Result<void> {
-    auto parsed = parse_int(value);
+    auto parsed = parse_decimal(value);
     if (!parsed || *parsed > INT32_MAX) return Error{cat("must be a whole number up to ", INT32_MAX)};
     entry.*member = std::nullopt;
     if (*parsed >= 0) entry.*member = static_cast<int>(*parsed);
@@ -60,7 +72,7 @@ auto number(std::optional<int> T::*member) {
 template <class T>
 auto time(std::optional<Micros> T::*member) {
   return [member](T& entry, const std::string& value) -> Result<void> {
-    auto negative = parse_int(value);
+    auto negative = parse_decimal(value);
     entry.*member = std::nullopt;
     if (negative && *negative < 0) return {};
     auto parsed = parse_time(value);
@@ -83,7 +95,7 @@ auto mode(std::optional<PoolMode> T::*member) {
 template <class T>
 auto port(int T::*member) {
   return [member](T& entry, const std::string& value) -> Result<void> {
-    auto parsed = parse_int(value);
+    auto parsed = parse_decimal(value);
     if (!parsed || *parsed < 1 || *parsed > 65535) return Error{"must be between 1 and 65535"};
     entry.*member = static_cast<int>(*parsed);
     return {};

@@ -19,8 +19,9 @@ constexpr size_t kMaxDatabaseName = 63;  // bytes
 
 class Loader {
  public:
-  Loader(LoadResult& result, const SnapshotPtr& previous) : result_(result), previous_(previous) {
+  Loader(LoadResult& result, const SnapshotPtr& previous, int verbose = 0) : result_(result), previous_(previous) {
     snapshot_->global = default_global();
+    snapshot_->global.verbose = verbose;
   }
 
   void run(Ini ini, const std::string& path) {
@@ -238,9 +239,9 @@ void load_auth_files(Snapshot& snapshot, const SnapshotPtr& previous, LoadResult
   AuthFiles(snapshot, result).load(previous);
 }
 
-LoadResult load(const std::string& path, const SnapshotPtr& previous) {
+LoadResult load(const std::string& path, const SnapshotPtr& previous, int verbose) {
   LoadResult result;
-  Loader(result, previous).run(read_ini(path), path);
+  Loader(result, previous, verbose).run(read_ini(path), path);
   return result;
 }
 

@@ -22,8 +22,9 @@ struct LoadResult {
 };
 
 // Reads the ini at `path` and the files that it names. `previous` (may be null): what it holds of them is shared where
-// nothing has changed. Values set on the console do not survive this.
-LoadResult load(const std::string& path, const SnapshotPtr& previous);
+// nothing has changed. Values set on the console do not survive this. `verbose`: what that setting is where the ini
+// does not name it, the number of -v.
+LoadResult load(const std::string& path, const SnapshotPtr& previous, int verbose = 0);
 LoadResult load_text(const std::string& text, const std::string& name);  // for tests
 
 // The files that auth_type needs, read into `result`'s warnings and `snapshot` (compat/auth.md, sections 1, 6, 7).

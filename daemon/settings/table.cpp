@@ -42,6 +42,7 @@ Result<void> store(Global& global, const Row& row, Result<V> value) {
 
 Result<int64_t> in_range(const Row& row, Result<int64_t> value) {
   if (!value || (row.range.least == 0 && row.range.most == 0)) return value;
+  if (row.range.negative_is_least && *value < 0 && *value >= INT32_MIN) return row.range.least;
   if (*value < row.range.least || *value > row.range.most) {
     return Error{cat("must be between ", row.range.least, " and ", row.range.most)};
   }

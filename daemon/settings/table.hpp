@@ -54,6 +54,7 @@ using GlobalMember = std::variant<bool Global::*, int64_t Global::*, uint32_t Gl
 struct Range {
   int64_t least;
   int64_t most;  // both 0: any value
+  bool negative_is_least = false;
 };
 
 inline constexpr unsigned kRestart = 1;   // holds from the next start; a reload keeps the running value

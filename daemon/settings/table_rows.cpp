@@ -8,7 +8,7 @@ namespace pgweir::settings {
 namespace {
 
 constexpr Range kAny{0, 0};
-constexpr Range kNatural{0, INT32_MAX};
+constexpr Range kNatural{0, INT32_MAX, true};    // PgBouncer takes any negative number, and goes by it as by 0
 constexpr Range kInteger{INT32_MIN, INT32_MAX};  // limits: PgBouncer takes any negative number as "no limit"
 constexpr std::nullopt_t kUnset = std::nullopt;
 
@@ -236,7 +236,7 @@ const std::vector<Row> kGlobalRows = {
        "Mode of the unix socket's file. A leading 0 makes it octal."},
       {"user", &Global::user, Kind::kText, kUnset, kAny, Group::kProcess, kRestart,
        "Account to run as, when started as root."},
-      {"verbose", &Global::verbose, Kind::kInt, "0", {0, 10}, Group::kLog, 0,
+      {"verbose", &Global::verbose, Kind::kInt, "0", kNatural, Group::kLog, 0,
        "1: debug lines; 2: everything. Wins over the command line's -v."},
       {"workers", &Global::workers, Kind::kText, "auto", kAny, Group::kProcess, kRestart | kOwn,
        "Worker threads, 1 to 64. auto: half the processors, at most 4."},

@@ -133,7 +133,7 @@ Result<void> DirectorImpl::reload() {
 Result<void> DirectorImpl::load_and_apply() {
   pool::SnapshotPtr running = books_.snapshot();
   const std::string& named = running->global.conffile;
-  settings::LoadResult loaded = settings::load(named.empty() ? options_.config_path : named, running);
+  settings::LoadResult loaded = settings::load(named.empty() ? options_.config_path : named, running, options_.verbose);
   for (const auto& problem : loaded.errors)
     log_.error(Event::kSettingsProblem, settings::describe(problem));
   for (const auto& problem : loaded.warnings)

@@ -35,6 +35,7 @@ struct DirectorOptions {
   std::shared_ptr<const net::TlsContext> client_tls;
   std::shared_ptr<const net::TlsContext> server_tls;
   std::string config_path;
+  int verbose = 0;           // how many -v: the setting's value where the file has none
   Micros watchdog = 0;       // WATCHDOG_USEC; 0: none
   std::string version_text;  // SHOW VERSION: "PgBouncer 1.25.2 (pgweir 0.1.0)"
 };

@@ -147,6 +147,7 @@ class DirectorImpl final : public Director, private net::Turn, private admin::Op
   // which no worker is to spend.
   std::vector<pool::SnapshotPtr> retired_;
   uint64_t suspension_ = 0;  // number of the last SUSPEND
+  uint64_t shutdown_ = 0;    // number of the last shutdown that waits
   bool draining_ = false;
   int exit_code_ = 0;
   unsigned left_threads_ = 0;

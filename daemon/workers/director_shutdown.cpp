@@ -18,6 +18,7 @@ void DirectorImpl::shutdown(ShutdownKind kind, const std::string& why) {
   if (!why.empty()) log_.log(Event::kShutdown, why);
   if (hooks_.stopping) hooks_.stopping();
   if (kind == ShutdownKind::kImmediate) return loop_->stop();
+  ++shutdown_;        // what an earlier one waits for counts no more
   lift_suspension();  // clients could not end what they have begun
   switch (kind) {
     case ShutdownKind::kWaitForServers: return wait_for_servers();
@@ -31,9 +32,9 @@ void DirectorImpl::wait_for_servers() {
   books_.set_stopping(pool::Stopping::kWaitForServers);
   books_.set_mode(pool::Mode::kPaused);
   on_every_worker([](Worker& worker) { worker.refuse_waiting(); });
-  wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForServers || no_servers(nullptr); },
-           [this] {
-             if (books_.stopping() != pool::Stopping::kWaitForServers) return;
+  wait_for([this, number = shutdown_] { return number != shutdown_ || no_servers(nullptr); },
+           [this, number = shutdown_] {
+             if (number != shutdown_) return;
              log_.log(Event::kShutdownDone, "server connections dropped, exiting");
              loop_->stop();
            });
@@ -42,9 +43,9 @@ void DirectorImpl::wait_for_servers() {
 void DirectorImpl::wait_for_clients() {
   listeners_->close_tcp();
   books_.set_stopping(pool::Stopping::kWaitForClients);
-  wait_for([this] { return books_.stopping() != pool::Stopping::kWaitForClients || books_.clients().used() == 0; },
-           [this] {
-             if (books_.stopping() != pool::Stopping::kWaitForClients) return;
+  wait_for([this, number = shutdown_] { return number != shutdown_ || books_.clients().used() == 0; },
+           [this, number = shutdown_] {
+             if (number != shutdown_) return;
              log_.log(Event::kShutdownDone, "client connections dropped, exiting");
              loop_->stop();
            });

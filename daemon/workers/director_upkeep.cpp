@@ -238,6 +238,7 @@ void DirectorImpl::sample_stats() {
   auto job = admin::make_stats_job();
   gather(job, [this, job] {
     auto totals = admin::totals_of(*job);
+    totals[admin::kConsoleDatabase] += averages_.console;  // as SHOW STATS does, so that the two can be compared
     Micros now = loop_->now();
     averages_.sample(now, totals, books_.snapshot()->global.stats_period * kSecond);
     session::Counters sum;

@@ -231,6 +231,7 @@ void Worker::adopt(const NewClient& mail) {
 void Worker::client_ready(Client& client) {
   if (client.state() != ClientState::kConsole) return relay_.open(client);
   if (client.flow) return;  // called again when the login has ended
+  ++tally.console_logins;
   client.flow = std::make_unique<net::Spawned>();
   client.flow->start(loop, admin::console(*this, client, parts_.office), [this, &client] {
     bool failed = client.flow->failed();

@@ -51,9 +51,13 @@ def junk_for_tls(pw):
 
 def test_version_lines():
     lines = run("-V").stdout.decode().splitlines()
-    assert re.fullmatch(r"pgweir \d+\.\d+\.\d+", lines[0]) and lines[1] == "PgBouncer 1.25.2 compatible"
-    assert lines[2].startswith("libevent 2.") and lines[3].startswith("adns: c-ares 1.")
-    assert lines[4].startswith("tls: OpenSSL 3.") and lines[5:] == ["systemd: yes"]
+    assert re.fullmatch(r"PgBouncer 1\.25\.2 \(pgweir \d+\.\d+\.\d+\)", lines[0])
+    assert lines[1].startswith("libevent 2.") and lines[2].startswith("adns: c-ares 1.")
+    assert lines[3].startswith("tls: OpenSSL 3.") and lines[4:] == ["systemd: yes"]
+
+
+def test_the_console_and_the_command_line_tell_the_same_version(start):
+    assert start().admin("SHOW VERSION").scalar() == run("-V").stdout.decode().splitlines()[0]
 
 
 def test_usage_goes_to_the_right_stream():
@@ -69,6 +73,31 @@ def test_missing_file_is_told_in_the_layout_of_the_log():
     layout = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC \[\d+\] "
     assert re.fullmatch(layout + r'ERROR could not load file "/nonexistent.ini": No such file or directory', lines[0])
     assert re.fullmatch(layout + "FATAL cannot load config file", lines[-1])
+
+
+@pytest.mark.parametrize("args, settings, shown", [(["-vv"], {}, "2"), (["-v"], {"verbose": 0}, "0"), ([], {}, "0"),
+                                                   (["-v"], {"verbose": 3}, "3")])
+def test_verbose_of_the_command_line_is_the_default_of_the_setting(start, args, settings, shown):
+    """The file's own word wins, a 0 as well; a reload comes back to it, SET changes it."""
+    pw = start(args=args, settings=settings)
+    value = lambda: {row["key"]: row["value"] for row in pw.show("CONFIG")}["verbose"]
+    assert value() == shown
+    mark = pw.mark()
+    pw.connect().terminate()
+    pw.wait_log("client close request", since=mark)
+    assert bool(pw.logged(r"\] DEBUG C-0x.*: test/app@.* logged in$", since=mark)) == (shown != "0")
+    assert bool(pw.logged(r"\] DEBUG .* got var: database=test$", since=mark)) == (shown != "0")
+    pw.admin("SET verbose = 1")
+    assert value() == "1"
+    pw.admin("RELOAD")
+    assert value() == shown
+    mark = pw.mark()
+    pw.admin("SET verbose = 0")
+    assert bool(pw.logged(r"\] DEBUG .* got admin query: SET verbose$", since=mark)) == (shown != "0")
+    mark = pw.mark()
+    pw.connect().terminate()
+    pw.wait_log("client close request", since=mark)
+    assert not pw.logged(r"\] (DEBUG|NOISE) ", since=mark)
 
 
 def test_verbose(start):

@@ -124,9 +124,9 @@ def test_user_signals_say_when_they_do_nothing(start):
     pw.wait_log("got SIGTERM")
     mark = pw.mark()
     pw.signal(signal.SIGUSR1)
-    pw.wait_log("got SIGUSR1, ignored while shutting down", mark)
+    pw.wait_log("got SIGUSR1 while shutting down, ignoring", mark)
     pw.signal(signal.SIGUSR2)
-    pw.wait_log("got SIGUSR2, ignored while shutting down", mark)
+    pw.wait_log("got SIGUSR2 while shutting down, ignoring", mark)
     conn.terminate()
     assert gone(pw) == 0
 

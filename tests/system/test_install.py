@@ -26,7 +26,7 @@ def test_install_from_the_signed_repository_and_first_query(box):
     box.run("systemctl", "restart", "pgweir.service")
     assert machine.query("SELECT 40 + 2") == "42"
     assert machine.query("SELECT current_user", host="/run/pgweir") == "app"
-    assert box.run("pgweir", "--version").stdout.startswith("pgweir ")
+    assert box.run("pgweir", "--version").stdout.startswith("PgBouncer ")
 
 
 def test_apt_refuses_a_repository_that_was_changed(box):

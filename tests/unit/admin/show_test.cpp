@@ -134,7 +134,7 @@ TEST_F(Show, ClientsAndServers) {
   ASSERT_EQ(2u, clients.size());
   ASSERT_EQ(1u, servers.size());
   EXPECT_EQ((RowCells{"C", "forced", "db", "none", "active"}), RowCells(clients[0].begin(), clients[0].begin() + 5));
-  EXPECT_EQ((RowCells{"C", "boss", "pgbouncer", "none", "active"}),
+  EXPECT_EQ((RowCells{"C", "boss", "pgbouncer", "none", "idle"}),
             RowCells(clients[1].begin(), clients[1].begin() + 5));
   EXPECT_EQ((RowCells{"S", "forced", "db", "none", "active"}), RowCells(servers[0].begin(), servers[0].begin() + 5));
   EXPECT_EQ("2", clients[0][11]);
@@ -226,7 +226,7 @@ TEST_F(Show, Stats) {
   ASSERT_EQ(24u, rows.size());
   EXPECT_EQ("total_server_assignment_count", rows[0][0]);
   EXPECT_EQ("avg_client_login_count", rows[23][0]);
-  EXPECT_LT(1000, number_of(hub->cell("TOTALS", "total_client_bytes", "value")));  // the console's among them
+  EXPECT_EQ("1000", hub->cell("TOTALS", "total_client_bytes", "value"));  // nothing of the console's is passed on
 }
 
 TEST_F(Show, State) {

@@ -69,7 +69,7 @@ TEST(CommandLine, VersionNamesUsThePeerAndTheLibraries) {
   for (const char* flag : {"-V", "--version"}) {
     CommandLine line = parse({flag});
     EXPECT_EQ(line.exit_code, 0);
-    EXPECT_THAT(line.message, StartsWith("pgweir 0.1.0\nPgBouncer 1.25.2 compatible\nlibevent 2."));
+    EXPECT_THAT(line.message, StartsWith("PgBouncer 1.25.2 (pgweir 0.1.0)\nlibevent 2."));
     EXPECT_THAT(line.message, HasSubstr("\ntls: OpenSSL 3."));
     EXPECT_THAT(line.message, EndsWith("\nsystemd: yes\n"));
   }

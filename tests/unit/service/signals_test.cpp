@@ -174,8 +174,8 @@ TEST_F(SignalsTest, NeitherPauseNorResumeWhileShuttingDown) {
   deliver(SIGINT);
   deliver(SIGUSR2);
   deliver(SIGUSR1);
-  EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "got SIGUSR2, ignored while shutting down"),
-                                     Pair(Level::kLog, "got SIGUSR1, ignored while shutting down")));
+  EXPECT_THAT(*records_, ElementsAre(Pair(Level::kLog, "got SIGUSR2 while shutting down, ignoring"),
+                                     Pair(Level::kLog, "got SIGUSR1 while shutting down, ignoring")));
 }
 
 TEST_F(SignalsTest, TermAndIntFailInTheMiddleOfASuspend) {

@@ -141,7 +141,7 @@ TEST(CrossCheck, SettingsThatDoNotGoTogether) {
                           "TLS setup failed: could not read client_tls_key_file \"/nonexistent/k\": No such file or "
                           "directory (test.ini:4)"));
   EXPECT_THAT(refused("[pgweir]\nauth_dbname = pgbouncer\n"),
-              ElementsAre(HasSubstr("console's database (test.ini:2)")));
+              ElementsAre("cannot use the reserved \"pgbouncer\" database as an auth_dbname (test.ini:2)"));
   EXPECT_THAT(refused("[pgweir]\nserver_tls_key_file = /k\n"),
               ElementsAre("TLS setup failed: server_tls_key_file needs server_tls_cert_file (test.ini:2)"));
   Folder folder;

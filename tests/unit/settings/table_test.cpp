@@ -138,7 +138,9 @@ TEST(Values, IntegersAreCLiterals) {
 
 TEST(Values, RangesAreChecked) {
   EXPECT_THAT(assigned("listen_port", "65536"), HasSubstr("between 0 and 65535"));
-  EXPECT_THAT(assigned("default_pool_size", "-1"), HasSubstr("between 0"));
+  EXPECT_EQ(assigned("default_pool_size", "-1"), "0");  // none, as in PgBouncer
+  EXPECT_THAT(assigned("default_pool_size", "-2147483649"), HasSubstr("between 0"));
+  EXPECT_THAT(assigned("listen_port", "-1"), HasSubstr("between 0"));
   EXPECT_THAT(assigned("default_pool_size", "2147483648"), HasSubstr("between 0 and 2147483647"));
   EXPECT_THAT(assigned("peer_id", "16384"), HasSubstr("between"));
   EXPECT_THAT(assigned("stats_period", "0"), HasSubstr("between"));
