@@ -57,6 +57,7 @@ void Books::set_limits(SharedUser& user) const {
 
 void Books::set_limits(SharedPool& pool) const {
   DatabasePtr config = pool.database->config();
+  pool.superseded = pool.forced && config->user && *config->user != pool.user->name;
   pool.servers.set_limit(settings::pool_size(*snapshot_, *config, pool.user->name));
   pool.reserve = settings::reserve_pool_size(*snapshot_, *config, pool.user->name);
   pool.minimum = std::min<int>(settings::min_pool_size(*snapshot_, *config),
@@ -98,6 +99,7 @@ std::shared_ptr<SharedPool> Books::pool(const std::shared_ptr<SharedDatabase>& d
   if (place && place->database == database) return place;
   place = std::make_shared<SharedPool>(next_pool_id_++, database, owner, workers_);
   by_id_[place->id] = place;
+  place->forced = database->config()->user == user;
   set_limits(*place);
   return place;
 }

@@ -128,6 +128,8 @@ class SharedPool {
   std::atomic<int> tested{0};                 // servers being checked, reset or cleaned up now, all workers
   std::atomic<Micros> next_lifetime_kill{0};  // server_lifetime kills of one pool are spaced
   std::atomic<Micros> last_used{0};           // when a worker last saw clients or servers in it; 0: not looked at yet
+  std::atomic<bool> forced{false};            // its user was the entry's forced one when it was made
+  std::atomic<bool> superseded{false};        // and the entry forces another one now: its clients move there
   ScramMemo server_keys;                      // of the password its servers take, so that PBKDF2 runs once
 
   int live() const { return servers.used() - closing.load(); }

@@ -84,6 +84,18 @@ void part(Hub& hub, Client& client, Reason reason, Fate fate) {
   resume(hub, *server);
 }
 
+// After a reload that forces another user on the entry: the next server is that one's, as in PgBouncer.
+void follow_forced_user(Hub& hub, Client& client) {
+  LocalPool& old = *client.local_pool;
+  if (client.state() != pool::ClientState::kIdle || is_guest(client)) return;
+  const pool::DatabasePtr config = old.shared().database->config();
+  if (!config->user || *config->user == old.shared().user->name) return;
+  LocalPool& now = hub.pool_of(hub.books.pool(old.shared().database, *config->user));
+  old.leave(client, pool::ClientState::kIdle);
+  client.local_pool = &now;
+  now.join(client, pool::ClientState::kIdle);
+}
+
 }  // namespace
 
 Reason reason_of(pool::Unfit unfit) {
@@ -111,6 +123,7 @@ void resume(Hub& hub, Server& server) {
 }
 
 Attached attach(Hub& hub, Client& client) {
+  if (client.local_pool->shared().superseded.load(std::memory_order_relaxed)) follow_forced_user(hub, client);
   LocalPool& pool = *client.local_pool;
   const pool::Stopping mode = hub.books.stopping();
   bool stopping = mode == pool::Stopping::kWaitForServers || mode == pool::Stopping::kDrain;

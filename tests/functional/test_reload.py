@@ -118,6 +118,32 @@ def test_changed_target_recycles_servers(start, pg, db):
     assert pw.connect().scalar("SELECT current_database()") == "postgres"
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_another_forced_user_is_in_force_for_clients_of_before(start, workers):
+    """Their next server is his; they kept the old one until they left."""
+    pw = start({"test": {"user": "app"}}, settings={"workers": workers})
+    idle, linked, unused, session = pw.connect("postgres"), pw.connect(), pw.connect(), pw.connect()
+    assert [conn.scalar("SELECT current_user") for conn in (idle, linked)] == ["app", "app"]
+    linked.extended("SELECT current_user", name="who")
+    linked.query("BEGIN")
+    pw.databases["test"]["user"] = "app2"
+    pw.reload()
+    assert linked.scalar("SELECT current_user") == "app"
+    linked.query("COMMIT")
+    linked.send(wire.bind(statement="who"), wire.execute(), wire.sync())
+    assert linked.results().scalar() == "app2"
+    assert [conn.scalar("SELECT current_user") for conn in (idle, unused)] == ["app2", "app2"]
+    pools = {row["user"]: row for row in pw.show("POOLS") if row["database"] == "test"}
+    assert int(pools["app"]["cl_active"]) == 1 and int(pools["app2"]["cl_active"]) == 3
+    assert {row["user"] for row in pw.show("SERVERS")} == {"app2"}
+    # Without a forced user, new clients are themselves; those of before stay who they were made.
+    del pw.databases["test"]["user"]
+    pw.reload()
+    assert session.scalar("SELECT current_user") == "app"
+    assert idle.scalar("SELECT current_user") == "app2"
+    assert pw.connect("postgres").scalar("SELECT current_user") == "postgres"
+
+
 def test_an_equal_file_recycles_nothing(start):
     pw = start()
     conn = pw.connect()
