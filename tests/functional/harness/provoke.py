@@ -276,7 +276,9 @@ def cancels(start):
     pw = start()
     conn = pw.connect()
     conn.send(wire.query("SELECT pg_sleep(60)"))
-    pw.wait_pool(sv_active=1)
+    seen = pw.connect()  # a cancel that comes before PostgreSQL runs the query is one for nobody
+    system.wait_for(lambda: seen.scalar("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)' "
+                                        "AND datname = current_database()") == "1", 20, "the query to run")
     with pw.raw() as other:
         other.send(wire.cancel_request(*conn.key))
         other.closed()
