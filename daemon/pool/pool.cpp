@@ -34,10 +34,12 @@ bool rests(ServerState state) {
 
 }  // namespace
 
-// The worker's own line; others look at it only when they have nothing of their own. The sequentially consistent
-// store matters: "I wait" is written before looking for idle servers elsewhere, "I have an idle one" before looking
-// for waiters elsewhere, so one of the two always sees the other and no wake-up is lost.
+// The worker's own lines. The sequentially consistent stores matter: "I wait" is written before looking for idle
+// servers elsewhere, "I have an idle one" before looking for waiters elsewhere, so one of the two always sees the other
+// and no wake-up is lost.
 void Pool::publish_wait() {
+  if (shared_->workers > 1)
+    shared_->published(worker_).waiting.store(static_cast<int>(clients(ClientState::kWaiting).size()));
   const auto* first = clients(ClientState::kWaiting).front();
   Micros oldest = first ? first->wait_start / kWaitGrain * kWaitGrain : kNever;
   auto& line = shared_->published(worker_).oldest_wait;
@@ -89,6 +91,7 @@ void Pool::join(ServerEntry& server, ServerState state) {
   server.state_ = state;
   servers(state).push_back(server);
   if (rests(state)) publish_idle();
+  if (state == ServerState::kMoving) shared_->published(worker_).incoming.fetch_sub(1);  // it has come
 }
 
 void Pool::leave(ClientEntry& client, ClientState to) {
@@ -201,17 +204,13 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
     return answer;
   }
   ClientEntry* mine = clients(ClientState::kWaiting).front();
+  if (auto worker = older_elsewhere(mine ? mine->wait_start : now, now)) {
+    send(server, *worker);
+    answer.verdict = Checkin::Verdict::kSend;
+    answer.worker = *worker;
+    return answer;
+  }
   if (mine) {
-    unsigned worker = 0;
-    Micros elsewhere = shared_->oldest_elsewhere(worker_, &worker);
-    const bool older_elsewhere = elsewhere != kNever && elsewhere + kQueueSlack < mine->wait_start;
-    if (older_elsewhere && now >= next_send_) {
-      next_send_ = now + kWaitGrain;
-      leave(server, ServerState::kMoving);
-      answer.verdict = Checkin::Verdict::kSend;
-      answer.worker = worker;
-      return answer;
-    }
     move(*mine, ClientState::kActive);
     move(server, ServerState::kActive);
     answer.verdict = Checkin::Verdict::kGive;
@@ -230,12 +229,44 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
   return answer;
 }
 
+// The worker whose waiter goes before `rival`, who has waited since then. Who waits how long is a line that changes
+// seldom; how many do, and how much is on its way to them, is looked at only when it matters.
+std::optional<unsigned> Pool::older_elsewhere(Micros rival, Micros now) {
+  if (shared_->workers == 1) return std::nullopt;
+  Micros since = shared_->oldest_elsewhere(worker_);
+  if (since == kNever || since + kQueueSlack >= rival) return std::nullopt;
+  auto worker = shared_->neediest_elsewhere(worker_, &since);
+  if (!worker || since + kQueueSlack >= rival) return std::nullopt;
+  if (now < next_send_ && since + kFarSlack >= rival) return std::nullopt;
+  next_send_ = now + kWaitGrain;
+  return worker;
+}
+
+void Pool::send(ServerEntry& server, unsigned worker) {
+  leave(server, ServerState::kMoving);
+  shared_->published(worker).incoming.fetch_add(1);
+}
+
 ServerEntry* Pool::next_offer(unsigned* to) {
-  if (offers_ == 0) return nullptr;
-  --offers_;
-  ServerEntry* server = shared_->oldest_elsewhere(worker_, to) == kNever ? nullptr : give_away();
-  if (!server) offers_ = 0;
+  if (offers_ + wishes_ == 0) return nullptr;
+  auto worker = shared_->neediest_elsewhere(worker_);
+  ServerEntry* server = worker ? give_away() : nullptr;
+  if (!server) {
+    offers_ = 0;
+    if (!worker) wishes_ = 0;
+    return nullptr;
+  }
+  --(wishes_ > 0 ? wishes_ : offers_);
+  send(*server, *worker);
+  *to = *worker;
   return server;
+}
+
+// Who asked did so because a server rested here, in place of logging one in. Where one still rests, but for somebody
+// of our own, he would ask again.
+bool Pool::take_unmet_wish() {
+  const bool unmet = std::exchange(wishes_, 0) > 0;
+  return unmet && !shared_->servers.full() && shared_->published(worker_).idle.load(std::memory_order_relaxed) == 0;
 }
 
 // Servers that log in for whoever comes first.
@@ -292,7 +323,15 @@ Supply Pool::next_supply(size_t waiting, size_t demand, Micros now, Bell* bell) 
   Supply step;
   auto& idle = servers(ServerState::kIdle);
   auto& used = servers(ServerState::kUsed);
-  if (waiting > 0 && idle.empty() && !used.empty() && tested_soon() < waiting) {
+  if (waiting > 0 && !idle.empty()) {
+    step.step = Supply::Step::kGive;
+    step.server = rules_.round_robin ? idle.back() : idle.front();
+    step.waiter = clients(ClientState::kWaiting).front();
+    move(*step.waiter, ClientState::kActive);
+    move(*step.server, ServerState::kActive);
+    return step;
+  }
+  if (waiting > 0 && !used.empty() && tested_soon() < waiting) {
     step.step = Supply::Step::kCheck;
     step.server = used.front();
     move(*step.server, ServerState::kTested);
@@ -342,15 +381,13 @@ void Pool::stop_waiting(ClientEntry& client, ClientState to) {
   move(client, to);
 }
 
-// An idle or used server; it is moving then. Null: none left, or somebody waits here.
+// An idle or used server that nobody here waits for; null: none.
 ServerEntry* Pool::give_away() {
-  if (!clients(ClientState::kWaiting).empty()) return nullptr;
+  const size_t waiting = clients(ClientState::kWaiting).size();
   auto& idle = servers(ServerState::kIdle);
-  ServerEntry* server = rules_.round_robin ? idle.back() : idle.front();
-  if (!server) server = servers(ServerState::kUsed).front();
-  if (!server) return nullptr;
-  leave(*server, ServerState::kMoving);
-  return server;
+  auto& used = servers(ServerState::kUsed);
+  if (waiting == 0 && !idle.empty()) return rules_.round_robin ? idle.back() : idle.front();
+  return used.size() + tested_soon() > waiting ? used.front() : nullptr;
 }
 
 bool Pool::check_due(const ServerEntry& server, Micros now) const {

@@ -14,13 +14,16 @@
 
 namespace pgweir::pool {
 
-// A waiter of another worker is served before one of our own only when it has waited longer by more than this:
-// within it order is not observable, and every hand-over between two loops costs as much as a transaction.
+// A waiter of another worker is served before one of our own, or one who may come, only when it has waited longer by
+// more than this: within it order is not observable, and every hand-over between two loops costs as much as a
+// transaction.
 inline constexpr Micros kQueueSlack = 5 * kMillisecond;
-// To the others a wait is told to a fifth of that: a line that they all read is written once a millisecond, not with
-// each transaction. For as long a worker that has sent a server to an older waiter sends no other: until then it cannot
-// know what that one has brought, and would send too many, which come back.
+// To the others a wait is told in steps of this, rounded down: their line is written at most once a millisecond while
+// somebody waits, not with each transaction. And the pause between two servers that are sent to older waiters, so that
+// what the first has brought is seen: else too many go, and come back.
 inline constexpr Micros kWaitGrain = kQueueSlack / 5;
+// ... but for waiters who are older by more than this, who may wait for the end of a session.
+inline constexpr Micros kFarSlack = 10 * kQueueSlack;
 // How many servers one worker logs in at a time for one pool, as long as logins succeed; after a failure it is one.
 inline constexpr size_t kLoginsAtOnce = 4;
 
@@ -69,6 +72,7 @@ struct Checkin {
 struct Supply {
   enum class Step : uint8_t {
     kNothing,  // nothing can be done now
+    kGive,     // `server` to `waiter`; both are active (it rested while the pool was paused)
     kCheck,    // run the check query on `server` (now tested), then check it in
     kLaunch,   // log in a new server with `slot`
     kAsk,      // ask `worker` for an idle one
@@ -76,6 +80,7 @@ struct Supply {
   };
   Step step = Step::kNothing;
   ServerEntry* server = nullptr;
+  ClientEntry* waiter = nullptr;
   Slot slot;
   unsigned worker = 0;
   Limit limit = Limit::kNone;
@@ -135,11 +140,13 @@ class Pool {
   // A waiter gives up or is served otherwise: `client` leaves the queue for `to`.
   void stop_waiting(ClientEntry& client, ClientState to);
   // A waiter of another worker asks for a server: call next_offer() when this turn's events are done.
-  void note_wish() { ++offers_; }
+  void note_wish() { ++wishes_; }
   // A server that rests here for the oldest waiter elsewhere, of worker `*to`; it is moving then. Call until null: what
   // was noted since (kOffer, note_wish) is done. Not at once, because the next event of the same turn is often a client
   // of our own who wants it: a hand-over costs as much as a transaction.
   ServerEntry* next_offer(unsigned* to);
+  // Behind that: somebody has asked for a server that is no longer here, and might have a new one. To be told.
+  bool take_unmet_wish();
   // `server` has rested for server_check_delay: it is to be checked before a client gets it.
   bool check_due(const ServerEntry& server, Micros now) const;
 
@@ -158,6 +165,8 @@ class Pool {
   Supply next_supply(size_t waiting, size_t demand, Micros now, Bell* bell);
   size_t pooled_logins() const;
   ServerEntry* give_away();
+  std::optional<unsigned> older_elsewhere(Micros rival, Micros now);
+  void send(ServerEntry& server, unsigned worker);
   void publish_wait();
   void publish_idle();
   std::optional<Unfit> unfit(ServerEntry& server, const Condition& condition, Micros now, bool paused);
@@ -168,8 +177,9 @@ class Pool {
   unsigned worker_;
   Rules rules_;
   WaitLog waits_;
-  Micros next_send_ = 0;
-  unsigned offers_ = 0;  // servers that rest, and wishes of other workers, since the last next_offer()
+  Micros next_send_ = 0;  // not before that to a waiter who is a little older
+  unsigned offers_ = 0;   // servers that have come to rest since the last next_offer() while somebody waited elsewhere
+  unsigned wishes_ = 0;   // letters of other workers since then
   Servers server_lists_[kServerStates];
   Clients client_lists_[kClientStates];
 };

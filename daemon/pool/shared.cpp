@@ -81,16 +81,26 @@ SharedPool::SharedPool(unsigned id, std::shared_ptr<SharedDatabase> database, st
       workers(workers),
       published_(std::make_unique<Published[]>(workers)) {}
 
-Micros SharedPool::oldest_elsewhere(unsigned me, unsigned* which) const {
+Micros SharedPool::oldest_elsewhere(unsigned me) const {
   Micros oldest = kNever;
   for (unsigned worker = 0; worker < workers; ++worker) {
-    if (worker == me) continue;
-    Micros since = published_[worker].oldest_wait.load();
-    if (since >= oldest) continue;
-    oldest = since;
-    if (which) *which = worker;
+    if (worker != me) oldest = std::min(oldest, published_[worker].oldest_wait.load());
   }
   return oldest;
+}
+
+std::optional<unsigned> SharedPool::neediest_elsewhere(unsigned me, Micros* since) const {
+  std::optional<unsigned> neediest;
+  Micros oldest = kNever;
+  for (unsigned worker = 0; worker < workers; ++worker) {
+    const Published& line = published_[worker];
+    const Micros waits = worker == me ? kNever : line.oldest_wait.load();
+    if (waits >= oldest || line.incoming.load() >= line.waiting.load()) continue;
+    oldest = waits;
+    neediest = worker;
+  }
+  if (since) *since = oldest;
+  return neediest;
 }
 
 std::optional<unsigned> SharedPool::idle_elsewhere(unsigned me) const {

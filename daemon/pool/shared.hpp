@@ -108,6 +108,8 @@ class SharedDatabase {
 struct Published {
   alignas(64) std::atomic<Micros> oldest_wait{kNever};  // when its first waiter began to wait (Pool::publish_wait)
   alignas(64) std::atomic<int> idle{0};                 // its idle and used servers
+  std::atomic<int> waiting{0};                          // its waiters
+  std::atomic<int> incoming{0};  // servers on their way to it; raised by who sends, lowered when they arrive
 };
 
 class SharedPool {
@@ -137,7 +139,9 @@ class SharedPool {
   Published& published(unsigned worker) { return published_[worker]; }
   const Published& published(unsigned worker) const { return published_[worker]; }
   // When the oldest waiter of the other workers began to wait; kNever if none waits.
-  Micros oldest_elsewhere(unsigned me, unsigned* which = nullptr) const;
+  Micros oldest_elsewhere(unsigned me) const;
+  // The worker with the oldest waiter of those that have more waiters than servers on their way; since when it waits.
+  std::optional<unsigned> neediest_elsewhere(unsigned me, Micros* since = nullptr) const;
   std::optional<unsigned> idle_elsewhere(unsigned me) const;
 
   std::shared_ptr<const Welcome> welcome() const;

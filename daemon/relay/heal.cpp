@@ -100,7 +100,8 @@ bool Relay::learns_columns(const Piece& piece, size_t size, ByteView portal, siz
   return seen == track::Seen::kOk && target.kind == 'P' && target.name == portal;
 }
 
-// The client's name stands for the text as it is understood now.
+// The client's name stands for the text as it is understood now. `outdated` may end with that: it is not looked at
+// behind.
 track::StatementPtr Relay::renew(Client& client, ByteView name, const track::Statement& outdated) {
   track::StatementPtr fresh = hub_.statements.find_or_make(outdated.body());
   client.statements.add(name, fresh);

@@ -26,7 +26,6 @@ bool between_messages(const End& end) {
 constexpr int64_t kMostReads = 1000;  // in one turn, when sbuf_loopcnt sets no limit: then others have theirs
 constexpr size_t kHeaderSize = 5;
 constexpr size_t kSmall = size_t{4} * 1024;
-constexpr size_t kSpareBuffers = 64;             // as many as become free in one turn
 constexpr size_t kMostHeld = size_t{64} * 1024;  // of a server's message that we would like to see whole but need not
 }  // namespace
 
@@ -319,9 +318,9 @@ Relay::Scan Relay::hold(End& end, const Piece& piece) {
   if (spare_buffers_.empty()) {
     end.held = std::make_unique<std::string>(piece.rest());
   } else {
+    spare_buffers_.back()->assign(piece.rest());
     end.held = std::move(spare_buffers_.back());
     spare_buffers_.pop_back();
-    end.held->assign(piece.rest());
   }
   end.held_wants = static_cast<uint32_t>(piece.wants);
   return Scan::kHeld;

@@ -16,7 +16,9 @@ namespace pgweir::relay {
 
 class Relay {
  public:
-  explicit Relay(session::Hub& hub) : hub_(hub), client_events_(*this), server_events_(*this) {}
+  explicit Relay(session::Hub& hub) : hub_(hub), client_events_(*this), server_events_(*this) {
+    spare_buffers_.reserve(kSpareBuffers);
+  }
 
   net::StreamHandler& client_handler() { return client_events_; }
   net::StreamHandler& server_handler() { return server_events_; }
@@ -158,10 +160,12 @@ class Relay {
   void retry_now(session::Server& server);
   void send_again(session::Server& server, ByteView message, char type, const track::Statement& statement);
 
+  static constexpr size_t kSpareBuffers = 64;
+
   session::Hub& hub_;
   ClientEvents client_events_;
   ServerEvents server_events_;
-  std::vector<std::unique_ptr<std::string>> spare_buffers_;  // for End::held; a few, of the last that became free
+  std::vector<std::unique_ptr<std::string>> spare_buffers_;  // for End::held
 };
 
 }  // namespace pgweir::relay

@@ -236,6 +236,17 @@ void release(Hub& hub, Server& server) {
   returned(hub, server, false);
 }
 
+namespace {
+
+// A waiter has been given `server`; both are active.
+void serve(Hub& hub, Client& waiter, Server& server) {
+  server.stream.set_handler(&hub.server_handler(), &server);
+  link(hub, waiter, server);
+  if (!server.held_until_proven) resume(hub, waiter);
+}
+
+}  // namespace
+
 void returned(Hub& hub, Server& server, bool reset_done) {
   LocalPool& pool = *server.local_pool;
   // A coroutine need not have read to the end what came while it had the server, and that edge is not repeated.
@@ -259,13 +270,7 @@ void returned(Hub& hub, Server& server, bool reset_done) {
       return;
     case Verdict::kOffer: hub.offering.push_back(pool); [[fallthrough]];
     case Verdict::kIdle: server.stream.set_handler(&hub.server_handler(), &server); return;
-    case Verdict::kGive: {
-      auto& waiter = static_cast<Client&>(*answer.waiter);
-      server.stream.set_handler(&hub.server_handler(), &server);
-      link(hub, waiter, server);
-      if (!server.held_until_proven) resume(hub, waiter);
-      return;
-    }
+    case Verdict::kGive: return serve(hub, static_cast<Client&>(*answer.waiter), server);
     case Verdict::kSend:
       server.errand = Errand::kMove;
       server.moving_to = static_cast<uint16_t>(answer.worker);
@@ -311,6 +316,7 @@ void feed(Hub& hub, LocalPool& pool, bool refused) {
     using Step = pool::Supply::Step;
     switch (step.step) {
       case Step::kNothing: return;
+      case Step::kGive: serve(hub, static_cast<Client&>(*step.waiter), static_cast<Server&>(*step.server)); break;
       case Step::kCheck: begin_check(hub, static_cast<Server&>(*step.server)); break;
       case Step::kLaunch: {
         const pool::Quota& size = pool.shared().servers;

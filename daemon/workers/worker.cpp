@@ -136,7 +136,7 @@ void Worker::drain_ready() {
   loop.do_not_block();
 }
 
-// What rests now, behind all of this turn's events, is not wanted here.
+// What rests now, behind this turn's events, is not wanted here.
 void Worker::offer_servers() {
   if (offering.empty()) return;
   while (LocalPool* pool = offering.pop_front()) {
@@ -147,6 +147,7 @@ void Worker::offer_servers() {
       server.moving_to = static_cast<uint16_t>(to);
       resume(*this, server);
     }
+    if (pool->take_unmet_wish()) parts_.fleet.slot_freed(pool->shared());
   }
   drain_ready();
 }

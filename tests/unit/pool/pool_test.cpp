@@ -231,11 +231,9 @@ TEST(Queue, TheOldestWaiterOfAllWorkersIsServed) {
   house.pools[1]->join(server, ServerState::kMoving);
   EXPECT_EQ(house.checkin(1, server, 3 * kSecond).waiter, &there);
   // ... and then it goes back to the one who came second.
-  EXPECT_EQ(house.checkin(1, server, 4 * kSecond).verdict, Checkin::Verdict::kOffer);
-  unsigned to = 9;
-  EXPECT_EQ(house.pools[1]->next_offer(&to), &server);
-  EXPECT_EQ(to, 0u);
-  EXPECT_EQ(server.state(), ServerState::kMoving);
+  answer = house.checkin(1, server, 4 * kSecond);
+  EXPECT_EQ(answer.verdict, Checkin::Verdict::kSend);
+  EXPECT_EQ(answer.worker, 0u);
 }
 
 // A hand-over costs as much as a transaction: who comes in the same turn goes before a waiter elsewhere gets it.
@@ -243,13 +241,13 @@ TEST(Queue, AServerIsOfferedOnlyWhenTheTurnIsOver) {
   House house(2, 1);
   ServerEntry& server = house.new_server(0);
   house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
-  EXPECT_EQ(house.checkin(0, server, 2 * kSecond).verdict, Checkin::Verdict::kOffer);
+  EXPECT_EQ(house.checkin(0, server, kSecond + 1).verdict, Checkin::Verdict::kOffer);
   ClientEntry& here = house.new_client(0);
-  EXPECT_EQ(house.pools[0]->checkout(here, 2 * kSecond, false, false).verdict, Checkout::Verdict::kTake);
+  EXPECT_EQ(house.pools[0]->checkout(here, kSecond + 1, false, false).verdict, Checkout::Verdict::kTake);
   unsigned to = 9;
   EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr);
   house.pools[0]->move(here, ClientState::kIdle);
-  EXPECT_EQ(house.checkin(0, server, 3 * kSecond).verdict, Checkin::Verdict::kOffer);
+  EXPECT_EQ(house.checkin(0, server, kSecond + 2).verdict, Checkin::Verdict::kOffer);
   EXPECT_EQ(house.pools[0]->next_offer(&to), &server);
   EXPECT_EQ(to, 1u);
 }
@@ -259,7 +257,7 @@ TEST(Queue, WhatIsOfferedToNobodyStays) {
   ServerEntry& server = house.new_server(0);
   ClientEntry& there = house.new_client(1);
   house.pools[1]->checkout(there, kSecond, false, false);
-  EXPECT_EQ(house.checkin(0, server, 2 * kSecond).verdict, Checkin::Verdict::kOffer);
+  EXPECT_EQ(house.checkin(0, server, kSecond + 1).verdict, Checkin::Verdict::kOffer);
   house.pools[1]->stop_waiting(there, ClientState::kIdle);
   unsigned to = 9;
   EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr);
@@ -272,12 +270,79 @@ TEST(Queue, ServersForOlderWaitersElsewhereGoOneByOne) {
   ServerEntry& first = house.new_server(0);
   ServerEntry& second = house.new_server(0);
   ServerEntry& third = house.new_server(0);
-  house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
-  for (int i = 0; i < 3; ++i)
-    house.pools[0]->checkout(house.new_client(0), 2 * kSecond, false, false);
+  const Micros mine = kSecond + kFarSlack;
+  for (int i = 0; i < 3; ++i) {
+    house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
+    house.pools[0]->checkout(house.new_client(0), mine, false, false);
+  }
   EXPECT_EQ(house.checkin(0, first, 3 * kSecond).verdict, Checkin::Verdict::kSend);
   EXPECT_EQ(house.checkin(0, second, 3 * kSecond).verdict, Checkin::Verdict::kGive);
   EXPECT_EQ(house.checkin(0, third, 3 * kSecond + kWaitGrain).verdict, Checkin::Verdict::kSend);
+}
+
+// In session mode the next chance may come in an hour.
+TEST(Queue, ThoseWhoAreOlderByFarGoFirstAsManyAsTheyAre) {
+  House house(2, 3);
+  ServerEntry* servers[] = {&house.new_server(0), &house.new_server(0), &house.new_server(0)};
+  for (int i = 0; i < 2; ++i)
+    house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
+  for (int i = 0; i < 3; ++i)
+    house.pools[0]->checkout(house.new_client(0), 2 * kSecond, false, false);
+  EXPECT_EQ(house.checkin(0, *servers[0], 3 * kSecond).verdict, Checkin::Verdict::kSend);
+  EXPECT_EQ(house.checkin(0, *servers[1], 3 * kSecond).verdict, Checkin::Verdict::kSend);
+  EXPECT_EQ(house.checkin(0, *servers[2], 3 * kSecond).verdict, Checkin::Verdict::kGive)
+      << "two are on their way to two";
+}
+
+TEST(Queue, NotMoreServersGoToAWorkerThanItHasWaiters) {
+  House house(2, 3);
+  ServerEntry& first = house.new_server(0);
+  ServerEntry& second = house.new_server(0);
+  house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
+  EXPECT_EQ(house.checkin(0, first, kSecond + 1).verdict, Checkin::Verdict::kOffer);
+  EXPECT_EQ(house.checkin(0, second, kSecond + 1).verdict, Checkin::Verdict::kOffer);
+  unsigned to = 9;
+  ServerEntry* sent = house.pools[0]->next_offer(&to);
+  ASSERT_NE(sent, nullptr);
+  EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr);
+  // The one that was on its way is no good: who waits may have the other.
+  house.pools[1]->join(*sent, ServerState::kMoving);
+  house.pools[1]->leave(*sent, ServerState::kGone);
+  EXPECT_EQ(house.pools[1]->supply(0, 2 * kSecond, false, nullptr).step, Supply::Step::kAsk);
+  house.pools[0]->note_wish();
+  EXPECT_NE(house.pools[0]->next_offer(&to), nullptr);
+}
+
+// Who asked for an idle server that a client of ours has taken meanwhile must hear that there is none.
+TEST(Queue, AWishThatCannotBeMetIsTold) {
+  House house(2, 3);
+  ServerEntry& server = house.new_server(0);
+  EXPECT_EQ(house.checkin(0, server, kSecond).verdict, Checkin::Verdict::kIdle);
+  house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
+  ASSERT_EQ(house.pools[1]->supply(0, kSecond, false, nullptr).step, Supply::Step::kAsk);
+  ClientEntry& here = house.new_client(0);
+  ASSERT_EQ(house.pools[0]->checkout(here, kSecond, false, false).verdict, Checkout::Verdict::kTake);
+  house.pools[0]->note_wish();
+  unsigned to = 9;
+  EXPECT_EQ(house.pools[0]->next_offer(&to), nullptr);
+  EXPECT_TRUE(house.pools[0]->take_unmet_wish());
+  EXPECT_FALSE(house.pools[0]->take_unmet_wish()) << "once";
+  EXPECT_EQ(house.pools[1]->supply(0, kSecond, false, nullptr).step, Supply::Step::kLaunch);
+}
+
+// A client that came while the pool was paused waits beside an idle server; RESUME may come before anybody closes that.
+TEST(Queue, WhoWaitsBesideAnIdleServerGetsIt) {
+  House house(1, 1);
+  ServerEntry& server = house.new_server(0);
+  house.checkin(0, server, kSecond);
+  ClientEntry& client = house.new_client(0);
+  ASSERT_EQ(house.pools[0]->checkout(client, kSecond, true, false).verdict, Checkout::Verdict::kWait);
+  EXPECT_EQ(house.pools[0]->supply(0, kSecond, true, nullptr).step, Supply::Step::kNothing);
+  Supply step = house.pools[0]->supply(0, kSecond, false, nullptr);
+  EXPECT_EQ(step.step, Supply::Step::kGive);
+  EXPECT_EQ(step.server, &server);
+  EXPECT_EQ(step.waiter, &client);
+  EXPECT_EQ(client.state(), ClientState::kActive);
 }
 
 TEST(Queue, WithinTheSlackALocalWaiterGoesFirst) {
@@ -405,6 +470,8 @@ TEST(Queue, NoWakeUpIsLostBetweenTwoWorkers) {
     bool asked = step.step == Supply::Step::kAsk;
     ASSERT_TRUE(sent || asked) << "turn " << turn;
     if (sent) {
+      house.pools[1]->join(server, ServerState::kMoving);
+      house.pools[1]->leave(server, ServerState::kMoving);
       house.pools[0]->join(server, ServerState::kActive);
     } else {
       house.pools[0]->move(server, ServerState::kActive);

@@ -96,6 +96,7 @@ class ModelWorker final : private net::Turn {
     while (std::exchange(offering_, false)) {
       while (auto* entry = pool_.next_offer(&to))
         shared_.fleet.post(to, TakeServer{take_out(static_cast<session::Server&>(*entry))});
+      if (pool_.take_unmet_wish()) shared_.fleet.slot_freed(*shared_.pool);
     }
   }
   void next_round() {
