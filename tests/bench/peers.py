@@ -190,7 +190,8 @@ class Pooler(Program):
         self.entries = 0  # so many more databases and users in the files
         told = subprocess.run([self.program, "--version"], capture_output=True, text=True, env=system.clean_environment())
         found = re.search(r"(\d+)\.(\d+)[.\w]*", told.stdout)
-        self.version = found.group(0) if found else ""
+        own = re.search(r"pgweir ([\d.]+\w*)", told.stdout)  # behind the PgBouncer that it stands for
+        self.version = own.group(1) if own else found.group(0) if found else ""
         self.maps_statements = kind == "pgweir" or (found and (int(found.group(1)), int(found.group(2))) >= (1, 21))
         if kind == "pgbouncer" and self.maps_statements:
             self.settings.setdefault("max_prepared_statements", 200)
