@@ -204,7 +204,7 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
     return answer;
   }
   ClientEntry* mine = clients(ClientState::kWaiting).front();
-  if (auto worker = older_elsewhere(mine ? mine->wait_start : now, now)) {
+  if (auto worker = older_elsewhere(mine ? mine->wait_start : now)) {
     send(server, *worker);
     answer.verdict = Checkin::Verdict::kSend;
     answer.worker = *worker;
@@ -231,15 +231,14 @@ Checkin Pool::checkin(ServerEntry& server, const Condition& condition, Micros no
 
 // The worker whose waiter goes before `rival`, who has waited since then. Who waits how long is a line that changes
 // seldom; how many do, and how much is on its way to them, is looked at only when it matters.
-std::optional<unsigned> Pool::older_elsewhere(Micros rival, Micros now) {
+std::optional<unsigned> Pool::older_elsewhere(Micros rival) const {
   if (shared_->workers == 1) return std::nullopt;
   Micros since = shared_->oldest_elsewhere(worker_);
   if (since == kNever || since + kQueueSlack >= rival) return std::nullopt;
   auto worker = shared_->neediest_elsewhere(worker_, &since);
   if (!worker || since + kQueueSlack >= rival) return std::nullopt;
-  if (now < next_send_ && since + kFarSlack >= rival) return std::nullopt;
-  next_send_ = now + kWaitGrain;
-  return worker;
+  const bool under_way = shared_->published(*worker).incoming.load() > 0;
+  return under_way && since + kFarSlack >= rival ? std::nullopt : worker;
 }
 
 void Pool::send(ServerEntry& server, unsigned worker) {

@@ -19,10 +19,10 @@ namespace pgweir::pool {
 // transaction.
 inline constexpr Micros kQueueSlack = 5 * kMillisecond;
 // To the others a wait is told in steps of this, rounded down: their line is written at most once a millisecond while
-// somebody waits, not with each transaction. And the pause between two servers that are sent to older waiters, so that
-// what the first has brought is seen: else too many go, and come back.
+// somebody waits, not with each transaction.
 inline constexpr Micros kWaitGrain = kQueueSlack / 5;
-// ... but for waiters who are older by more than this, who may wait for the end of a session.
+// While a server is on its way to a worker no other follows, for what it brings is not seen yet, and those that were
+// too many would come back; but for waiters who are older by more than this, who may wait for the end of a session.
 inline constexpr Micros kFarSlack = 10 * kQueueSlack;
 // How many servers one worker logs in at a time for one pool, as long as logins succeed; after a failure it is one.
 inline constexpr size_t kLoginsAtOnce = 4;
@@ -165,7 +165,7 @@ class Pool {
   Supply next_supply(size_t waiting, size_t demand, Micros now, Bell* bell);
   size_t pooled_logins() const;
   ServerEntry* give_away();
-  std::optional<unsigned> older_elsewhere(Micros rival, Micros now);
+  std::optional<unsigned> older_elsewhere(Micros rival) const;
   void send(ServerEntry& server, unsigned worker);
   void publish_wait();
   void publish_idle();
@@ -177,9 +177,8 @@ class Pool {
   unsigned worker_;
   Rules rules_;
   WaitLog waits_;
-  Micros next_send_ = 0;  // not before that to a waiter who is a little older
-  unsigned offers_ = 0;   // servers that have come to rest since the last next_offer() while somebody waited elsewhere
-  unsigned wishes_ = 0;   // letters of other workers since then
+  unsigned offers_ = 0;  // servers that have come to rest since the last next_offer() while somebody waited elsewhere
+  unsigned wishes_ = 0;  // letters of other workers since then
   Servers server_lists_[kServerStates];
   Clients client_lists_[kClientStates];
 };

@@ -264,7 +264,7 @@ TEST(Queue, WhatIsOfferedToNobodyStays) {
   EXPECT_EQ(server.state(), ServerState::kIdle);
 }
 
-// ... but one at a time: what the first has brought must be seen before the next one goes.
+// ... but one at a time: what the first brings must be seen before the next one goes.
 TEST(Queue, ServersForOlderWaitersElsewhereGoOneByOne) {
   House house(2, 3);
   ServerEntry& first = house.new_server(0);
@@ -277,7 +277,9 @@ TEST(Queue, ServersForOlderWaitersElsewhereGoOneByOne) {
   }
   EXPECT_EQ(house.checkin(0, first, 3 * kSecond).verdict, Checkin::Verdict::kSend);
   EXPECT_EQ(house.checkin(0, second, 3 * kSecond).verdict, Checkin::Verdict::kGive);
-  EXPECT_EQ(house.checkin(0, third, 3 * kSecond + kWaitGrain).verdict, Checkin::Verdict::kSend);
+  house.pools[1]->join(first, ServerState::kMoving);
+  EXPECT_EQ(house.checkin(1, first, 3 * kSecond).verdict, Checkin::Verdict::kGive);
+  EXPECT_EQ(house.checkin(0, third, 3 * kSecond).verdict, Checkin::Verdict::kSend);
 }
 
 // In session mode the next chance may come in an hour.
