@@ -134,8 +134,7 @@ TEST_F(Show, ClientsAndServers) {
   ASSERT_EQ(2u, clients.size());
   ASSERT_EQ(1u, servers.size());
   EXPECT_EQ((RowCells{"C", "forced", "db", "none", "active"}), RowCells(clients[0].begin(), clients[0].begin() + 5));
-  EXPECT_EQ((RowCells{"C", "boss", "pgbouncer", "none", "idle"}),
-            RowCells(clients[1].begin(), clients[1].begin() + 5));
+  EXPECT_EQ((RowCells{"C", "boss", "pgbouncer", "none", "idle"}), RowCells(clients[1].begin(), clients[1].begin() + 5));
   EXPECT_EQ((RowCells{"S", "forced", "db", "none", "active"}), RowCells(servers[0].begin(), servers[0].begin() + 5));
   EXPECT_EQ("2", clients[0][11]);
   EXPECT_LE(5, number_of(clients[0][12]));
