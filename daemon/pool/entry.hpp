@@ -39,6 +39,7 @@ class ServerEntry : public Hook<> {
   Micros last_activity = 0;      // its last packet
   uint32_t generation = 0;       // SharedDatabase::generation at birth; another one now: obsolete
   uint32_t cancels = 0;          // cancel requests against it that are on their way
+  Passage passage;               // to another worker
   bool counted_closing = false;  // it is in SharedPool::closing: closing, or about to be
   bool counted_tested = false;   // it is in SharedPool::tested
   bool cancel_in_doubt = false;  // one was given up and may still arrive: nobody else may get this server

@@ -76,6 +76,7 @@ bool Pool::move(ServerEntry& server, ServerState to) {
   }
   if (rests(from) || rests(to)) publish_idle();
   if (from == ServerState::kTested || to == ServerState::kTested) count_tested(server);
+  if (to == ServerState::kClosing) server.passage.end();
   if (to == ServerState::kClosing && !std::exchange(server.counted_closing, true)) shared_->closing.fetch_add(1);
   return true;
 }
@@ -91,7 +92,7 @@ void Pool::join(ServerEntry& server, ServerState state) {
   server.state_ = state;
   servers(state).push_back(server);
   if (rests(state)) publish_idle();
-  if (state == ServerState::kMoving) shared_->published(worker_).incoming.fetch_sub(1);  // it has come
+  if (state == ServerState::kMoving) server.passage.end();
 }
 
 void Pool::leave(ClientEntry& client, ClientState to) {
@@ -243,7 +244,7 @@ std::optional<unsigned> Pool::older_elsewhere(Micros rival) const {
 
 void Pool::send(ServerEntry& server, unsigned worker) {
   leave(server, ServerState::kMoving);
-  shared_->published(worker).incoming.fetch_add(1);
+  server.passage.begin(shared_, worker);
 }
 
 ServerEntry* Pool::next_offer(unsigned* to) {

@@ -180,6 +180,30 @@ class SharedPool {
   bool secret_is_password_ = false;
 };
 
+// A server's way from one worker to another, counted in Published::incoming as long as it lasts: until it arrives, or
+// is no more.
+class Passage {
+ public:
+  Passage() = default;
+  Passage(const Passage&) = delete;
+  Passage& operator=(const Passage&) = delete;
+  ~Passage() { end(); }
+  void begin(std::shared_ptr<SharedPool> pool, unsigned to) {
+    end();
+    pool->published(to).incoming.fetch_add(1);
+    pool_ = std::move(pool);
+    to_ = to;
+  }
+  void end() {
+    if (pool_) pool_->published(to_).incoming.fetch_sub(1);
+    pool_.reset();
+  }
+
+ private:
+  std::shared_ptr<SharedPool> pool_;
+  unsigned to_ = 0;
+};
+
 // Told when a slot became free, so that somebody who waits for one can be served. Called from any thread.
 class Bell {
  public:

@@ -315,6 +315,19 @@ TEST(Queue, NotMoreServersGoToAWorkerThanItHasWaiters) {
   EXPECT_NE(house.pools[0]->next_offer(&to), nullptr);
 }
 
+// A server that ends on its way, before it has left its worker, must not count as coming for ever (a client waited so).
+TEST(Queue, AServerThatEndsOnItsWayIsNotWaitedFor) {
+  House house(2, 3);
+  ServerEntry& first = house.new_server(0);
+  ServerEntry& second = house.new_server(0);
+  house.pools[1]->checkout(house.new_client(1), kSecond, false, false);
+  EXPECT_EQ(house.checkin(0, first, 2 * kSecond).verdict, Checkin::Verdict::kSend);
+  ASSERT_EQ(house.shared->published(1).incoming, 1);
+  EXPECT_TRUE(house.pools[0]->move(first, ServerState::kClosing));
+  EXPECT_EQ(house.shared->published(1).incoming, 0);
+  EXPECT_EQ(house.checkin(0, second, 2 * kSecond).verdict, Checkin::Verdict::kSend);
+}
+
 // Who asked for an idle server that a client of ours has taken meanwhile must hear that there is none.
 TEST(Queue, AWishThatCannotBeMetIsTold) {
   House house(2, 3);
